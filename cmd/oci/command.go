@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// app is one invocation: its streams and the values of the flags that every verb has.
+type app struct {
+	in       io.Reader
+	out, err io.Writer
+	args     []string
+	global   globalFlags
+	log      *slog.Logger
+	logFile  *os.File
+}
+
+// verb is one row of the command table. Only the verb that the command line names is built:
+// building all of them costs more than starting a container.
+type verb struct {
+	name, group string
+	root        bool // needs root, if need be that of a user namespace
+	build       func(*app) *cobra.Command
+}
+
+// Groups of verbs, in the order in which help shows them.
+const (
+	groupImage     = "image"
+	groupContainer = "container"
+	groupTool      = "tool"
+)
+
+// verbs is the command table.
+func verbs() []verb {
+	return []verb{
+		{"version", groupTool, false, versionCommand},
+	}
+}
+
+// root builds the command tree for args: the one verb that args names, or all of them when it
+// names none (help, completion, a misspelling).
+func (a *app) root(args []string) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "oci",
+		Short: "Pull, unpack, bundle and run container images, without a daemon",
+		Long: "oci takes a container image from a registry to a running container, without a daemon,\n" +
+			"and proves every step: sizes, digests and DiffIDs are checked before anything is published.",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			return a.openLog()
+		},
+	}
+	root.SetArgs(args)
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageErrorf(cmd, "%w", err)
+	})
+	a.global.register(root.PersistentFlags())
+	table := verbs()
+	name := firstVerb(args)
+	if i := slices.IndexFunc(table, func(v verb) bool { return v.name == name }); i >= 0 {
+		root.AddCommand(table[i].make(a))
+		return root
+	}
+	root.AddGroup(
+		&cobra.Group{ID: groupImage, Title: "Images:"},
+		&cobra.Group{ID: groupContainer, Title: "Containers:"},
+		&cobra.Group{ID: groupTool, Title: "Tools:"},
+	)
+	root.SetHelpCommandGroupID(groupTool)
+	root.SetCompletionCommandGroupID(groupTool)
+	root.Args = unknownVerb
+	for _, v := range table {
+		cmd := v.make(a)
+		cmd.GroupID = v.group
+		root.AddCommand(cmd)
+	}
+	return root
+}
+
+// unknownVerb refuses an argument that is no verb, and names the verbs that look like it.
+func unknownVerb(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	near := cmd.SuggestionsFor(args[0])
+	if len(near) > 0 {
+		return usageErrorf(cmd, "unknown command %q; did you mean %s?", args[0], strings.Join(near, " or "))
+	}
+	return usageErrorf(cmd, "unknown command %q", args[0])
+}
+
+// firstVerb is the first argument that is neither a global flag nor the value of one.
+func firstVerb(args []string) string {
+	for i := 0; i < len(args); i++ {
+		switch {
+		case !strings.HasPrefix(args[i], "-"):
+			return args[i]
+		case strings.Contains(args[i], "=") || !takesValue(args[i]):
+		default:
+			i++
+		}
+	}
+	return ""
+}
+
+// exact, atLeast and between are cobra's argument counts as usage errors.
+func exact(n int) cobra.PositionalArgs { return usage(cobra.ExactArgs(n)) }
+
+func atLeast(n int) cobra.PositionalArgs { return usage(cobra.MinimumNArgs(n)) }
+
+func between(low, high int) cobra.PositionalArgs { return usage(cobra.RangeArgs(low, high)) }
+
+func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageErrorf(cmd, "%w", err)
+		}
+		return nil
+	}
+}
+
+// interruptible is a context that ends at the first SIGINT or SIGTERM; the second one kills.
+// The verbs that run for long use it; the runtime's do not pay for it.
+func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+// make builds the verb's command; one that needs root runs as root of a user namespace when the
+// user is not root.
+func (v verb) make(a *app) *cobra.Command {
+	cmd := v.build(a)
+	if !v.root {
+		return cmd
+	}
+	inner := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		status, done, err := a.becomeRoot()
+		switch {
+		case err != nil:
+			return err
+		case done && status == statusOK:
+			return nil
+		case done:
+			return &exitError{status: status}
+		}
+		return inner(cmd, args)
+	}
+	return cmd
+}
