@@ -1,0 +1,14 @@
+// Command bench measures this project's binary against the tools that people use instead, and prints
+// the ratios as a Markdown table with the target beside each.
+//
+//	go run ./conformance/bench [--quick] [--only run,create,pull,unpack,image] [--oci bin/oci] [--images DIR]
+//
+// Every figure comes from one run on one machine: the tools take turns round by round, so that a
+// slow moment of the machine hits all of them, and a ratio compares medians (wall clock, and the
+// processor time of the whole process tree). The minimum stands beside the median as a measure of
+// noise. A tool that is not installed is a row that says "absent". Nothing is asserted here: a
+// benchmark informs, a test decides.
+//
+// It needs root and Linux. It enters a mount namespace of its own, in which the cgroup v2 part of a
+// hybrid hierarchy is hidden: Debian's crun refuses such a machine otherwise. All tools see the same.
+package main

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// options are the flags, and what follows from them.
+type options struct {
+	oci     string // absolute path of the binary under measurement; "" when there is none
+	images  string // directory of OCI layouts, one a directory, tag latest
+	scratch string // everything the run writes
+	only    string
+	quick   bool
+}
+
+func main() {
+	var o options
+	flag.BoolVar(&o.quick, "quick", false, "few rounds: a rough answer in half a minute")
+	flag.StringVar(&o.only, "only", "", "comma-separated part of: run,create,pull,unpack,image")
+	flag.StringVar(&o.oci, "oci", "bin/oci", "the binary to measure")
+	flag.StringVar(&o.images, "images", "", "OCI layouts (default $OCI_TEST_IMAGES, then .cache/images)")
+	flag.Parse()
+	if err := run(context.Background(), o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("needs root: it makes containers with every namespace but user")
+	}
+	if err := hideHybrid(); err != nil {
+		return err
+	}
+	o.images = firstOf(o.images, os.Getenv("OCI_TEST_IMAGES"), ".cache/images")
+	var err error
+	if o.images, err = filepath.Abs(o.images); err != nil {
+		return err
+	}
+	if o.oci, err = exec.LookPath(o.oci); err == nil {
+		o.oci, err = filepath.Abs(o.oci)
+	}
+	if err != nil {
+		o.oci = ""
+	}
+	if o.scratch, err = os.MkdirTemp("", "oci-bench-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(o.scratch)
+	return o.measure(ctx)
+}
+
+// measure runs the parts that were asked for and prints their rows as they come.
+func (o options) measure(ctx context.Context) error {
+	parts := []struct {
+		name string
+		make func(context.Context, options) ([]work, func(), error)
+	}{
+		{"run", startWorks}, {"create", createWorks}, {"pull", pullWorks}, {"unpack", unpackWorks}, {"image", imageWorks},
+	}
+	t := &table{out: os.Stdout}
+	t.head(o)
+	for _, part := range parts {
+		if o.only != "" && !strings.Contains(","+o.only+",", ","+part.name+",") {
+			continue
+		}
+		works, done, err := part.make(ctx, o)
+		if err != nil {
+			t.note("%s: not measured: %v", part.name, err)
+			continue
+		}
+		for _, w := range works {
+			t.rows(w, w.interleave(ctx, o.quick))
+		}
+		if done != nil {
+			done()
+		}
+	}
+	t.foot()
+	return nil
+}
+
+// env is the environment of the binary under measurement, with its store in root.
+func (o options) env(root string) []string {
+	return append(os.Environ(), "OCI_ROOT="+root)
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
