@@ -1,0 +1,108 @@
+package registry
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Docker's names of the formats, which the image-spec treats as equals of its own.
+const (
+	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
+)
+
+// content is what the registry reads in a manifest or index. Everything else is the client's.
+type content struct {
+	MediaType    string             `json:"mediaType"`
+	ArtifactType string             `json:"artifactType"`
+	Config       *ispec.Descriptor  `json:"config"`
+	Layers       []ispec.Descriptor `json:"layers"`
+	Manifests    *json.RawMessage   `json:"manifests"`
+	Subject      *ispec.Descriptor  `json:"subject"`
+	Annotations  map[string]string  `json:"annotations"`
+}
+
+// decode reads raw. mediaType is what the client or the store says it is, "" if nothing does.
+// The result's MediaType is never empty.
+func decode(raw []byte, mediaType string) (content, error) {
+	var c content
+	if err := json.Unmarshal(raw, &c); err != nil {
+		return content{}, fmt.Errorf("%w: not a JSON object: %w", ErrInvalid, err)
+	}
+	if c.Manifests != nil && (c.Layers != nil || c.Config != nil) {
+		// One document with two readings is how CVE-2021-41190 hid an image.
+		return content{}, fmt.Errorf("%w: both an index and an image manifest", ErrInvalid)
+	}
+	switch {
+	case mediaType != "" && c.MediaType != "" && mediaType != c.MediaType:
+		return content{}, fmt.Errorf("%w: media type %q inside, %q outside", ErrInvalid, c.MediaType, mediaType)
+	case mediaType != "":
+		c.MediaType = mediaType
+	case c.MediaType == "" && c.Manifests != nil:
+		c.MediaType = ispec.MediaTypeImageIndex
+	case c.MediaType == "":
+		c.MediaType = ispec.MediaTypeImageManifest
+	}
+	isIndex := c.MediaType == ispec.MediaTypeImageIndex || c.MediaType == dockerList
+	isImage := c.MediaType == ispec.MediaTypeImageManifest || c.MediaType == dockerManifest
+	if isIndex && c.Manifests == nil || isImage && c.Manifests != nil {
+		return content{}, fmt.Errorf("%w: not a %s", ErrInvalid, c.MediaType)
+	}
+	if c.Subject != nil && c.Subject.Digest.Validate() != nil {
+		return content{}, fmt.Errorf("%w: subject digest %q", ErrInvalid, c.Subject.Digest)
+	}
+	return c, nil
+}
+
+// MediaType tells what the manifest raw is: its mediaType field, else what its fields say.
+// For a Backend over a content store, which knows bytes only. ErrInvalid if it is no manifest.
+func MediaType(raw []byte) (string, error) {
+	c, err := decode(raw, "")
+	return c.MediaType, err
+}
+
+// Referrer gives the subject of m and the descriptor of m that a referrers list shows: with the
+// artifact type (the manifest's, else the config's media type, none for an index) and all
+// annotations. The subject is "" if m has none.
+func Referrer(m Manifest) (subject digest.Digest, d ispec.Descriptor) {
+	c, err := decode(m.Raw, m.Descriptor.MediaType)
+	if err != nil || c.Subject == nil {
+		return "", ispec.Descriptor{}
+	}
+	d = ispec.Descriptor{
+		MediaType:    c.MediaType,
+		Digest:       m.Descriptor.Digest,
+		Size:         int64(len(m.Raw)),
+		ArtifactType: c.ArtifactType,
+		Annotations:  c.Annotations,
+	}
+	if d.ArtifactType == "" && c.Config != nil {
+		d.ArtifactType = c.Config.MediaType
+	}
+	return c.Subject.Digest, d
+}
+
+// blobs lists what a manifest needs beside it: the config and the layers that are meant to be
+// distributed. Children of an index are not asked for: sparse indexes are allowed.
+func (c content) blobs() []ispec.Descriptor {
+	var list []ispec.Descriptor
+	if c.Config != nil {
+		list = append(list, *c.Config)
+	}
+	for _, l := range c.Layers {
+		switch l.MediaType {
+		case ispec.MediaTypeImageLayerNonDistributable, //nolint:staticcheck // still met in images
+			ispec.MediaTypeImageLayerNonDistributableGzip, //nolint:staticcheck // likewise
+			ispec.MediaTypeImageLayerNonDistributableZstd, //nolint:staticcheck // likewise
+			"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip":
+			continue
+		}
+		if len(l.URLs) == 0 {
+			list = append(list, l)
+		}
+	}
+	return list
+}
