@@ -1,0 +1,228 @@
+package bundle
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/oci-pipeline/oci/conformance/spec"
+)
+
+const (
+	// MaxConfigSize is the largest config.json that is read: 8 MiB. The largest seen in use,
+	// with a seccomp profile and a thousand mounts, is below 200 KiB.
+	MaxConfigSize = 8 << 20
+	// maxDepth is how deep values may nest. runtime-spec's own structures need 8.
+	maxDepth = 64
+	// maxValues is how many values a document may hold: 3 bytes of JSON can become 200 bytes of a
+	// struct, so the size alone does not bound the memory.
+	maxValues = 1 << 18
+)
+
+// Decode reads one JSON document into v, a pointer to a structure of runtime-spec (specs.Spec,
+// specs.Process, specs.LinuxResources, ...). Unlike encoding/json it refuses a key that occurs
+// twice, takes a key only in its exact spelling (so that "CWD" is an unknown property, as for
+// every runtime written in C), refuses text that is not UTF-8, and bounds depth and count.
+// Unknown properties are skipped, null leaves a property absent. Errors are *Problem with the
+// pointer of the value at fault.
+func Decode(raw []byte, v any) error {
+	if len(raw) > MaxConfigSize {
+		return &Problem{Err: fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(raw), MaxConfigSize)}
+	}
+	target := reflect.ValueOf(v)
+	if target.Kind() != reflect.Pointer || target.IsNil() {
+		return &Problem{Err: fmt.Errorf("%w: cannot decode into %T", ErrType, v)}
+	}
+	d := &decoder{scanner: scanner{data: raw}, fields: make(map[reflect.Type][]field)}
+	if err := d.value(target.Elem()); err != nil {
+		return err
+	}
+	d.space()
+	if d.pos != len(d.data) {
+		return d.syntax("data after the document")
+	}
+	return nil
+}
+
+// decoder fills values from the tokens that its scanner finds.
+type decoder struct {
+	scanner
+	fields map[reflect.Type][]field
+}
+
+// field is where a property goes: index is the path through embedded structures.
+type field struct {
+	name  string
+	index []int
+}
+
+func (d *decoder) value(v reflect.Value) error {
+	d.space()
+	if d.literal("null") {
+		v.SetZero()
+		return d.count()
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		p := reflect.New(v.Type().Elem())
+		if err := d.value(p.Elem()); err != nil {
+			return err
+		}
+		v.Set(p)
+		return nil
+	case reflect.Struct:
+		return d.object(func(key string) error { return d.property(v, key) })
+	case reflect.Map:
+		return d.mapping(v)
+	case reflect.Slice:
+		return d.list(v)
+	case reflect.Interface:
+		return d.any(v)
+	}
+	if err := d.count(); err != nil {
+		return err
+	}
+	return d.scalar(v)
+}
+
+// property decodes the value of one key of an object into the field of that name, or skips it.
+func (d *decoder) property(v reflect.Value, key string) error {
+	for _, f := range d.layout(v.Type()) {
+		if f.name == key {
+			return d.value(v.FieldByIndex(f.index))
+		}
+	}
+	return d.skip()
+}
+
+func (d *decoder) mapping(v reflect.Value) error {
+	t := v.Type()
+	if t.Key().Kind() != reflect.String {
+		return d.fail(ErrType, "cannot decode into "+t.String())
+	}
+	v.Set(reflect.MakeMap(t))
+	return d.object(func(key string) error {
+		e := reflect.New(t.Elem()).Elem()
+		if err := d.value(e); err != nil {
+			return err
+		}
+		v.SetMapIndex(reflect.ValueOf(key).Convert(t.Key()), e)
+		return nil
+	})
+}
+
+func (d *decoder) list(v reflect.Value) error {
+	v.Set(reflect.MakeSlice(v.Type(), 0, 0))
+	return d.array(func(i int) error {
+		v.Grow(1)
+		v.SetLen(i + 1)
+		return d.value(v.Index(i))
+	})
+}
+
+// any keeps a value of no fixed type (windows.credentialSpec) as encoding/json would.
+func (d *decoder) any(v reflect.Value) error {
+	start := d.pos
+	if err := d.skip(); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(d.data[start:d.pos], v.Addr().Interface()); err != nil {
+		return d.fail(ErrSyntax, err.Error())
+	}
+	return nil
+}
+
+func (d *decoder) scalar(v reflect.Value) error {
+	switch kind := v.Kind(); kind {
+	case reflect.String:
+		if d.peek() != '"' {
+			return d.mismatch("a string")
+		}
+		s, err := d.text()
+		if err != nil {
+			return err
+		}
+		v.SetString(s)
+		return nil
+	case reflect.Bool:
+		t := d.literal("true")
+		if !t && !d.literal("false") {
+			return d.mismatch("true or false")
+		}
+		v.SetBool(t)
+		return nil
+	default:
+		return d.number(v)
+	}
+}
+
+func (d *decoder) number(v reflect.Value) error {
+	if c := d.peek(); c != '-' && (c < '0' || c > '9') {
+		return d.mismatch("a number")
+	}
+	s, err := d.digits()
+	if err != nil {
+		return err
+	}
+	switch {
+	case v.CanInt():
+		n, err := strconv.ParseInt(s, 10, v.Type().Bits())
+		if err != nil {
+			return d.fail(ErrType, fmt.Sprintf("%s is not an integer of %d bits", s, v.Type().Bits()))
+		}
+		v.SetInt(n)
+	case v.CanUint():
+		n, err := strconv.ParseUint(s, 10, v.Type().Bits())
+		if err != nil {
+			return d.fail(ErrType, fmt.Sprintf("%s is not an unsigned integer of %d bits", s, v.Type().Bits()))
+		}
+		v.SetUint(n)
+	case v.CanFloat():
+		n, err := strconv.ParseFloat(s, v.Type().Bits())
+		if err != nil {
+			return d.fail(ErrType, s+" is out of range")
+		}
+		v.SetFloat(n)
+	default:
+		return d.fail(ErrType, "cannot decode into "+v.Type().String())
+	}
+	return nil
+}
+
+// layout lists the JSON properties of a structure, those of embedded structures included.
+func (d *decoder) layout(t reflect.Type) []field {
+	if fs, ok := d.fields[t]; ok {
+		return fs
+	}
+	var fs []field
+	for i := range t.NumField() {
+		sf := t.Field(i)
+		name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
+		switch {
+		case name == "-":
+		case sf.Anonymous && name == "" && sf.Type.Kind() == reflect.Struct:
+			for _, f := range d.layout(sf.Type) {
+				fs = append(fs, field{f.name, append([]int{i}, f.index...)})
+			}
+		case sf.IsExported():
+			if name == "" {
+				name = sf.Name
+			}
+			fs = slices.DeleteFunc(fs, func(f field) bool { return f.name == name })
+			fs = append(fs, field{name, []int{i}})
+		}
+	}
+	d.fields[t] = fs
+	return fs
+}
+
+func (d *decoder) mismatch(want string) error {
+	return d.fail(ErrType, "want "+want+", found "+d.found())
+}
+
+func (d *decoder) fail(kind error, why string) error {
+	return &Problem{Pointer: d.pointer(), Clause: spec.BundleJSON, Err: fmt.Errorf("%w: %s", kind, why)}
+}
