@@ -1,0 +1,139 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// record is what this program keeps of a container that it made from an image, beside the
+// runtime's own state: containers/<id>/container.json in the store.
+type record struct {
+	ID      string    `json:"id"`
+	Image   string    `json:"image"`   // the name it was made from
+	Digest  string    `json:"digest"`  // of the manifest
+	Command []string  `json:"command"` // process.args
+	Created time.Time `json:"created"`
+	Remove  bool      `json:"remove,omitempty"` // --rm
+}
+
+// exitRecord is containers/<id>/exit.json, written when the container has ended.
+type exitRecord struct {
+	Status   int       `json:"status"`
+	Finished time.Time `json:"finished"`
+}
+
+// Files and directories of a container's directory.
+const (
+	recordFile = "container.json"
+	exitFile   = "exit.json"
+	logFile    = "log"
+	upperDir   = "upper"
+	workDir    = "work"
+	bundleDir  = "bundle"
+)
+
+// maxRecordSize bounds the files above: a command line may be 128 KiB an argument (execve(2)).
+const maxRecordSize = 4 << 20
+
+// errNoContainer is a container that does not exist, errContainerExists one that does.
+var (
+	errNoContainer     = errors.New("container does not exist")
+	errContainerExists = errors.New("container with given ID already exists")
+)
+
+// containerDir is the directory of one container; it belongs to the process that made it.
+type containerDir struct {
+	path string
+}
+
+// newContainerID is random: 12 hexadecimal digits.
+func newContainerID() string {
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return hex.EncodeToString(b[:])
+}
+
+// checkContainerID accepts what runc accepts: letters, digits and "_+-.", not "." or "..".
+func checkContainerID(id string) error {
+	bad := strings.IndexFunc(id, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_+-.", r))
+	})
+	if id == "" || len(id) > 1024 || id == "." || id == ".." || bad >= 0 {
+		return usageErrorf(nil, "invalid container ID format: %q", id)
+	}
+	return nil
+}
+
+// createContainerDir makes the directory of a new container below parent.
+func createContainerDir(parent, id string) (containerDir, error) {
+	if err := checkContainerID(id); err != nil {
+		return containerDir{}, err
+	}
+	if err := os.MkdirAll(parent, 0o711); err != nil {
+		return containerDir{}, fmt.Errorf("create container %s: %w", id, err)
+	}
+	c := containerDir{filepath.Join(parent, id)}
+	switch err := os.Mkdir(c.path, 0o711); {
+	case errors.Is(err, fs.ErrExist):
+		return c, fmt.Errorf("create container %s: %w", id, errContainerExists)
+	case err != nil:
+		return c, fmt.Errorf("create container %s: %w", id, err)
+	}
+	return c, nil
+}
+
+func (c containerDir) join(name string) string { return filepath.Join(c.path, name) }
+
+// remove deletes the directory and all in it.
+func (c containerDir) remove() error {
+	if err := os.RemoveAll(c.path); err != nil {
+		return fmt.Errorf("remove container %s: %w", filepath.Base(c.path), err)
+	}
+	return nil
+}
+
+// save writes v as name, whole or not at all.
+func (c containerDir) save(name string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("save %s: %w", name, err)
+	}
+	tmp := c.join("." + name)
+	if err := os.WriteFile(tmp, b, 0o600); err != nil {
+		return fmt.Errorf("save %s: %w", name, err)
+	}
+	if err := os.Rename(tmp, c.join(name)); err != nil {
+		return fmt.Errorf("save %s: %w", name, err)
+	}
+	return nil
+}
+
+// load reads name into v; errNoContainer when there is none.
+func (c containerDir) load(name string, v any) error {
+	info, err := os.Stat(c.join(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s: %w", filepath.Base(c.path), errNoContainer)
+	}
+	if err == nil && info.Size() > maxRecordSize {
+		err = fmt.Errorf("%d bytes are too many", info.Size())
+	}
+	var b []byte
+	if err == nil {
+		b, err = os.ReadFile(c.join(name))
+	}
+	if err == nil {
+		err = json.Unmarshal(b, v)
+	}
+	if err != nil {
+		return fmt.Errorf("load %s of container %s: %w", name, filepath.Base(c.path), err)
+	}
+	return nil
+}
