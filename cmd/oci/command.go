@@ -41,6 +41,8 @@ const (
 // verbs is the command table.
 func verbs() []verb {
 	return []verb{
+		{"spec", groupTool, false, specCommand},
+		{"validate", groupTool, false, validateCommand},
 		{"version", groupTool, false, versionCommand},
 	}
 }

@@ -1,10 +1,18 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net"
+	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/oci-pipeline/oci/bundle"
+	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/image/reference"
 )
 
 // Exit statuses. `oci run` and `oci exec` give the program's own status instead, 128+n when
@@ -54,17 +62,65 @@ func usageErrorf(cmd *cobra.Command, format string, args ...any) error {
 	return &exitError{status: statusUsage, err: err}
 }
 
-// exitStatus is the one table from errors to exit statuses.
+// exitRow is a row of the table: the errors that have the status, and what to try.
+type exitRow struct {
+	status int
+	kinds  []error
+	hint   string
+}
+
+// exitTable is the one table from errors to exit statuses. The first row that holds wins: what a
+// registry did stands above what the network or the file system did in its course.
+func exitTable() []exitRow {
+	return []exitRow{
+		{statusPlatform, []error{image.ErrNoPlatform}, "--platform chooses another one; `oci inspect` lists what there is"},
+		{statusUnverified, []error{image.ErrDigestMismatch, image.ErrSizeMismatch}, "the content is not what its descriptor says: it was not kept"},
+		{statusMalformed, []error{
+			image.ErrMalformed, image.ErrTooLarge, image.ErrMediaType, image.ErrNoDigest, image.ErrDigestInvalid, image.ErrAlgorithm,
+			bundle.ErrSyntax, bundle.ErrTooLarge, bundle.ErrDuplicateKey, bundle.ErrTooDeep, bundle.ErrType, bundle.ErrVersion,
+			bundle.ErrMissing, bundle.ErrInvalid, bundle.ErrDuplicate, bundle.ErrNotRegular,
+		}, ""},
+		{statusUsage, []error{reference.ErrSyntax, reference.ErrTransport, image.ErrPlatformSyntax}, ""},
+		{statusNotFound, []error{errNoContainer, bundle.ErrNoConfig, bundle.ErrRootfs}, ""},
+		{statusNetwork, []error{context.DeadlineExceeded, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EHOSTUNREACH, syscall.ENETUNREACH}, ""},
+		{statusStorage, []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO}, "the file system under the store has no room or cannot be written"},
+		{statusDenied, []error{fs.ErrPermission}, ""},
+		{statusNotFound, []error{fs.ErrNotExist}, ""},
+	}
+}
+
+// exitStatus gives the status of err.
 func exitStatus(err error) int {
 	var exit *exitError
-	switch {
-	case err == nil:
-		return statusOK
-	case errors.As(err, &exit):
+	if errors.As(err, &exit) {
 		return exit.status
+	}
+	if err == nil {
+		return statusOK
+	}
+	if row, ok := lookUp(err); ok {
+		return row.status
+	}
+	var network net.Error
+	if errors.As(err, &network) {
+		return statusNetwork
 	}
 	return statusGeneral
 }
 
 // hintFor says what to try after err; "" when nothing general helps.
-func hintFor(error) string { return "" }
+func hintFor(err error) string {
+	row, _ := lookUp(err)
+	return row.hint
+}
+
+func lookUp(err error) (exitRow, bool) {
+	for _, row := range exitTable() {
+		for _, kind := range row.kinds {
+			if errors.Is(err, kind) {
+				return row, true
+			}
+		}
+	}
+	return exitRow{}, false
+}
