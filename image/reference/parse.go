@@ -188,7 +188,8 @@ func checkDigest(whole, s string) error {
 func parsePath(whole string, t Transport, s string) (Ref, error) {
 	r := Ref{Transport: t}
 	if t == OCI || t == OCIArchive {
-		if i := strings.LastIndexByte(s, '@'); i >= 0 && strings.Contains(s[i:], ":") {
+		// "/home/me@host/dir:tag" has no digest: one has no slash.
+		if i := strings.LastIndexByte(s, '@'); i >= 0 && strings.Contains(s[i:], ":") && !strings.Contains(s[i:], "/") {
 			if err := checkDigest(whole, s[i+1:]); err != nil {
 				return Ref{}, err
 			}

@@ -1,0 +1,26 @@
+// Package store keeps image content on disk. The store is an OCI image layout (image-layout.md), so
+// every tool that reads one can read it; beside the layout's own files it has
+//
+//	ingest/<algorithm>-<hex>        content on its way in, and .json: a checkpoint of its hash
+//	layers/                         unpacked layers, kept by package unpack/snapshot
+//	containers/                     bundles and writable layers of containers
+//	index.lock, store.lock          what processes lock (flock(2)); both stay empty
+//
+// It promises:
+//
+//   - Content enters by Ingest and Commit only, which proves size and digest, and is then renamed into
+//     blobs/. Names enter by Tag, which proves that the content is there. Neither is ever half done:
+//     a process may be killed at any instant, and the next finds a valid layout.
+//   - An interrupted ingest is taken up by a later process where the other was stopped.
+//   - Two processes that want the same content do the work once: the second waits for the first, and
+//     takes over if that one dies.
+//   - Prune deletes nothing that a pull in another process still counts on: see Hold.
+//
+// It refuses content whose digest or size is not the announced one, a blob that is a symbolic link,
+// a FIFO or a directory, digests of unknown algorithms, and to make a store of a directory that has
+// other files in it.
+//
+// It does not call fsync: content can be fetched again, and what a power failure damaged is found by
+// its size, by whoever verifies while reading, and by Check. Checkpoints of an earlier boot are
+// therefore not trusted; the bytes are hashed again.
+package store

@@ -1,0 +1,51 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/oci-pipeline/oci/image/internal/layout"
+)
+
+// Hold keeps Prune away: while one is held, by any process, nothing is deleted. A transfer holds
+// from its first look at what is there (Has) until its result has a name (Tag), since in between
+// nothing tells that its blobs are wanted. The death of the process releases it.
+type Hold struct{ release func() }
+
+// Hold takes a hold, waiting for a Prune that is at work. In a store that is open for reading it does
+// nothing.
+func (s *Store) Hold(ctx context.Context) (*Hold, error) {
+	if s.o.ReadOnly {
+		return &Hold{func() {}}, nil
+	}
+	unlock, err := s.lock(ctx, storeLock, layout.Shared)
+	if err != nil {
+		return nil, failed("hold store", s.path, err)
+	}
+	return &Hold{unlock}, nil
+}
+
+// Release ends the hold. A second call does nothing.
+func (h *Hold) Release() {
+	if h != nil && h.release != nil {
+		h.release()
+		h.release = nil
+	}
+}
+
+// lock locks one of the lock files and gives the function that unlocks it.
+func (s *Store) lock(ctx context.Context, name string, kind layout.LockKind) (unlock func(), err error) {
+	f, err := s.dir.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := layout.Lock(ctx, f, kind); err != nil {
+		f.Close()
+		if ctx.Err() != nil {
+			err = fmt.Errorf("%w (%s): %w", ErrBusy, name, err)
+		}
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}

@@ -1,0 +1,142 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-pipeline/oci/image/internal/layout"
+)
+
+// DefaultPartialAge is how old an unfinished ingest must be for Prune to delete it.
+const DefaultPartialAge = 24 * time.Hour
+
+// PruneOptions of Prune. The zero value deletes every blob that no name leads to, and unfinished
+// ingests that nobody has added to for a day.
+type PruneOptions struct {
+	DryRun     bool          // delete nothing, tell what would be
+	MinAge     time.Duration // blobs that came later than this before now are kept
+	PartialAge time.Duration // likewise for unfinished ingests; 0 means DefaultPartialAge, negative all of them
+}
+
+// Pruned is what Prune did.
+type Pruned struct {
+	Blobs    []digest.Digest // that were deleted
+	Partial  []string        // names of the unfinished ingests that were deleted
+	Bytes    int64           // that were freed
+	DiffIDs  []digest.Digest // of all layers of all images that are still there: what to keep in LayersDir
+	Retained int             // blobs that are still there
+}
+
+// Prune deletes the content that no name leads to. It waits until no process has a Hold or an open
+// Ingest (ErrBusy if ctx ends first), and keeps others from beginning one while it works. If an
+// index or manifest that is in use cannot be read it deletes nothing: what hangs on it is not known.
+func (s *Store) Prune(ctx context.Context, o PruneOptions) (Pruned, error) {
+	if err := s.writable("prune", s.path); err != nil {
+		return Pruned{}, err
+	}
+	unlock, err := s.lock(ctx, storeLock, layout.Exclusive)
+	if err != nil {
+		return Pruned{}, failed("prune", s.path, err)
+	}
+	defer unlock()
+	x, err := s.readIndex(ctx)
+	if err != nil {
+		return Pruned{}, failed("prune", s.path, err)
+	}
+	g := &graph{
+		s: s, reached: make(map[digest.Digest]bool), diffIDs: make(map[digest.Digest]bool),
+		broken:  func(d ispec.Descriptor, err error) error { return fmt.Errorf("%s: %w", d.Digest, err) },
+		missing: func(_, _ ispec.Descriptor) error { return nil },
+	}
+	for _, d := range x.Entries() {
+		if ok, err := s.Has(ctx, d); err == nil && !ok {
+			continue // a name of nothing keeps nothing; Check reports it
+		}
+		if err := g.follow(ctx, d, 0); err != nil {
+			return Pruned{}, failed("prune", s.path, err)
+		}
+	}
+	var p Pruned
+	for id := range g.diffIDs {
+		p.DiffIDs = append(p.DiffIDs, id)
+	}
+	slices.Sort(p.DiffIDs)
+	err = s.sweepBlobs(ctx, o, g.reached, &p)
+	if err == nil {
+		err = s.sweepPartial(ctx, o, &p)
+	}
+	return p, failed("prune", s.path, err)
+}
+
+func (s *Store) sweepBlobs(ctx context.Context, o PruneOptions, keep map[digest.Digest]bool, p *Pruned) error {
+	list, err := s.files()
+	if err != nil {
+		return err
+	}
+	for _, f := range list {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if f.digest == "" || !f.info.Mode().IsRegular() || keep[f.digest] || time.Since(f.info.ModTime()) < o.MinAge {
+			p.Retained++
+			continue
+		}
+		if err := s.remove(f.name, o.DryRun); err != nil {
+			return err
+		}
+		p.Blobs = append(p.Blobs, f.digest)
+		p.Bytes += f.info.Size()
+	}
+	return nil
+}
+
+// sweepPartial deletes unfinished ingests. The lock on the store proves that nobody is at one.
+func (s *Store) sweepPartial(ctx context.Context, o PruneOptions, p *Pruned) error {
+	age := o.PartialAge
+	if age == 0 {
+		age = DefaultPartialAge
+	}
+	list, err := fs.ReadDir(s.dir.Root().FS(), ingestDir)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		if info.IsDir() || time.Since(info.ModTime()) < age {
+			continue
+		}
+		if err := s.remove(path.Join(ingestDir, e.Name()), o.DryRun); err != nil {
+			return err
+		}
+		p.Partial = append(p.Partial, e.Name())
+		p.Bytes += info.Size()
+	}
+	return nil
+}
+
+func (s *Store) remove(name string, dry bool) error {
+	if dry {
+		return nil
+	}
+	if err := s.dir.Root().Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

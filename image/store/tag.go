@@ -1,0 +1,134 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-pipeline/oci/conformance/spec"
+	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/image/internal/layout"
+)
+
+// maxNameLength bounds a name: a registry name has at most 255 characters, a tag 128, a digest 135.
+const maxNameLength = 1024
+
+// Tagged is a name of the store and what it means.
+type Tagged struct {
+	Name       string // as given to Tag: usually the normal form of a reference; "" for an entry without a name
+	Descriptor ispec.Descriptor
+}
+
+// Tag makes name mean d, whose content must be in the store and whose media type must be that of an
+// index or a manifest. It replaces what the name meant before.
+func (s *Store) Tag(ctx context.Context, name string, d ispec.Descriptor) error {
+	if err := s.writable("tag", quoted(name)); err != nil {
+		return err
+	}
+	if name == "" || len(name) > maxNameLength || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f || r == 0xfffd }) {
+		return &Error{Op: "tag", Subject: quoted(name), Clause: spec.LayoutIndex, Err: ErrName}
+	}
+	if err := image.ValidateDescriptor(d); err != nil {
+		return failed("tag", quoted(name), err)
+	}
+	if !image.IsIndex(d.MediaType) && !image.IsManifest(d.MediaType) {
+		return &Error{Op: "tag", Subject: quoted(name), Clause: spec.LayoutIndex, Err: fmt.Errorf("%w %q", image.ErrMediaType, d.MediaType)}
+	}
+	hold, err := s.Hold(ctx) // from the look for the blob to the name that keeps it
+	if err != nil {
+		return err
+	}
+	defer hold.Release()
+	ok, err := s.Has(ctx, d)
+	if err == nil && !ok {
+		err = fmt.Errorf("%w: %s", ErrNotFound, d.Digest)
+	}
+	if err != nil {
+		return failed("tag", quoted(name), err)
+	}
+	return failed("tag", quoted(name), s.edit(ctx, func(x *layout.Index) error { return x.Set(name, d) }))
+}
+
+// Untag takes a name away; its content stays until Prune. An unknown name gives ErrNotFound.
+func (s *Store) Untag(ctx context.Context, name string) error {
+	if err := s.writable("untag", quoted(name)); err != nil {
+		return err
+	}
+	return failed("untag", quoted(name), s.edit(ctx, func(x *layout.Index) error {
+		if name == "" || x.Remove(name) == 0 {
+			return ErrNotFound
+		}
+		return nil
+	}))
+}
+
+// Resolve gives what a name means. It gives ErrNotFound, or ErrAmbiguous if another tool gave the
+// name to several contents.
+func (s *Store) Resolve(ctx context.Context, name string) (ispec.Descriptor, error) {
+	x, err := s.readIndex(ctx)
+	if err != nil {
+		return ispec.Descriptor{}, failed("resolve", quoted(name), err)
+	}
+	d, ok, err := x.Find(name)
+	if err == nil && !ok {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return ispec.Descriptor{}, failed("resolve", quoted(name), err)
+	}
+	return d, nil
+}
+
+// Tags gives all entries of the store, sorted by name.
+func (s *Store) Tags(ctx context.Context) ([]Tagged, error) {
+	x, err := s.readIndex(ctx)
+	if err != nil {
+		return nil, failed("list names", s.path, err)
+	}
+	var list []Tagged
+	for _, d := range x.Entries() {
+		list = append(list, Tagged{Name: d.Annotations[ispec.AnnotationRefName], Descriptor: layout.Unnamed(d)})
+	}
+	slices.SortStableFunc(list, func(a, b Tagged) int { return cmp.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+func (s *Store) readIndex(ctx context.Context) (*layout.Index, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	raw, err := s.dir.ReadFile(ispec.ImageIndexFile, image.MaxManifestSize)
+	if err != nil {
+		return nil, err
+	}
+	return layout.DecodeIndex(raw)
+}
+
+func (s *Store) writeIndex(x *layout.Index) error {
+	raw, err := x.Encode()
+	if err != nil {
+		return err
+	}
+	return s.dir.Replace(ispec.ImageIndexFile, raw, 0o644)
+}
+
+// edit changes index.json under its lock.
+func (s *Store) edit(ctx context.Context, change func(*layout.Index) error) error {
+	unlock, err := s.lock(ctx, indexLock, layout.Exclusive)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	x, err := s.readIndex(ctx)
+	if err != nil {
+		return err
+	}
+	if err := change(x); err != nil {
+		return err
+	}
+	return s.writeIndex(x)
+}
