@@ -1,0 +1,13 @@
+// Package credential finds, read-only, the credentials that other tools have stored for a
+// registry: containers' auth.json, Docker's config.json and the credential helpers they name.
+//
+// The first file that knows the registry decides, in this order: Options.File alone if given;
+// $REGISTRY_AUTH_FILE alone if set; else $XDG_RUNTIME_DIR/containers/auth.json (or
+// /run/containers/UID), $XDG_CONFIG_HOME/containers/auth.json, $DOCKER_CONFIG/config.json. In a
+// file a helper named for the host comes first, then the entry with the longest path
+// (host/namespace/repository before host), then the default helper. These are the rules of
+// containers-auth.json(5) and of Docker.
+//
+// It refuses to be led: a helper is asked for the exact host only, its name cannot be a path, its
+// output and its time are bounded, and no error text holds a secret. It never writes.
+package credential

@@ -1,0 +1,23 @@
+package credential
+
+import "errors"
+
+// The kinds of failure, for errors.Is.
+var (
+	// ErrFile: a credential file is unreadable, too large or not what it should be.
+	ErrFile = errors.New("unusable credential file")
+	// ErrHelper: a credential helper is missing or failed.
+	ErrHelper = errors.New("credential helper")
+)
+
+// Error says which file or helper could not be used.
+type Error struct {
+	Op      string // "read" or "ask"
+	Subject string // the file, or the helper and the host
+	Err     error
+}
+
+func (e *Error) Error() string { return e.Op + " " + e.Subject + ": " + e.Err.Error() }
+
+// Unwrap gives the reason.
+func (e *Error) Unwrap() error { return e.Err }

@@ -1,0 +1,86 @@
+package credential
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+const (
+	// helperTime is enough for one that asks the user to unlock a key ring.
+	helperTime = 60 * time.Second
+	// helperOutput bounds what a helper may print.
+	helperOutput = 1 << 20
+	// tokenUser is the name under which a helper gives an identity token.
+	tokenUser = "<token>"
+)
+
+// ask runs docker-credential-<helper> get, with the server on its standard input.
+func ask(ctx context.Context, helper, server string) (Credential, error) {
+	fail := func(err error) (Credential, error) {
+		return Credential{}, &Error{Op: "ask", Subject: fmt.Sprintf("helper %q for %q", helper, server), Err: err}
+	}
+	if !validHelper(helper) {
+		return fail(fmt.Errorf("%w: not the name of a program", ErrHelper))
+	}
+	ctx, cancel := context.WithTimeout(ctx, helperTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "docker-credential-"+helper, "get") //nolint:gosec // the user's own configuration names it
+	cmd.Stdin = strings.NewReader(server)
+	out, errOut := &limited{max: helperOutput}, &limited{max: 4096}
+	cmd.Stdout, cmd.Stderr = out, errOut
+	cmd.WaitDelay = time.Second
+	if err := cmd.Run(); err != nil {
+		text := strings.ToLower(out.buf.String() + errOut.buf.String())
+		if strings.Contains(text, "credentials not found") || strings.Contains(text, "no credentials") {
+			return Credential{}, nil
+		}
+		if ctx.Err() != nil {
+			return fail(fmt.Errorf("%w: %w", ErrHelper, ctx.Err()))
+		}
+		if errors.Is(err, exec.ErrNotFound) {
+			return fail(fmt.Errorf("%w: docker-credential-%s is not installed", ErrHelper, helper))
+		}
+		return fail(fmt.Errorf("%w: %w", ErrHelper, err))
+	}
+	var answer struct{ Username, Secret string }
+	if err := json.Unmarshal(out.buf.Bytes(), &answer); err != nil {
+		return fail(fmt.Errorf("%w: the answer is not JSON", ErrHelper))
+	}
+	if answer.Username == tokenUser {
+		return Credential{IdentityToken: answer.Secret}, nil
+	}
+	return Credential{Username: answer.Username, Password: answer.Secret}, nil
+}
+
+// validHelper keeps a configuration file from naming a program by its path.
+func validHelper(s string) bool {
+	if s == "" || len(s) > 64 || s[0] == '-' {
+		return false
+	}
+	for _, r := range s {
+		ok := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.'
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// limited is a buffer that refuses more than max bytes.
+type limited struct {
+	buf bytes.Buffer // not embedded: its ReadFrom would know no limit
+	max int
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	if l.buf.Len()+len(p) > l.max {
+		return 0, fmt.Errorf("%w: more than %d bytes of output", ErrHelper, l.max)
+	}
+	return l.buf.Write(p)
+}
