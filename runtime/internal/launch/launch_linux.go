@@ -1,0 +1,226 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-pipeline/oci/runtime/internal/plan"
+)
+
+// Request is a plan with the descriptors of this process that it needs.
+type Request struct {
+	Plan *plan.Plan
+	// Files are given to the process as descriptors 0, 1, 2, ...; the plan's FDs index them.
+	// They stay open here.
+	Files []uintptr
+	// Report is the read end of what the plan reports to.
+	Report int
+	// CgroupFD is the directory of the cgroup v2 to start in, -1 for none.
+	CgroupFD int
+	// Scratch is a directory for a temporary file, used where memfds may not be executed.
+	Scratch string
+}
+
+// Process is a process that executes a plan.
+type Process struct {
+	Pid    int
+	PidFD  int // -1 where the kernel has none
+	report int
+	plan   *plan.Plan
+}
+
+// ErrGone means that the process ended, or began its program, before it reported what was waited for.
+var ErrGone = errors.New("the container's process ended")
+
+// Start executes req.Plan in a new process.
+func Start(req Request) (*Process, error) {
+	img, err := encode(req.Plan)
+	if err != nil {
+		return nil, err
+	}
+	f, err := seal(img, req.Scratch)
+	if err != nil {
+		return nil, fmt.Errorf("write the program: %w", err)
+	}
+	defer unix.Close(f) //nolint:errcheck // read-only
+	p := &Process{PidFD: -1, report: req.Report, plan: req.Plan}
+	attr := &syscall.ProcAttr{
+		Env:   []string{},
+		Files: req.Files,
+		Sys:   &syscall.SysProcAttr{Cloneflags: req.Plan.Cloneflags, PidFD: &p.PidFD},
+	}
+	if req.CgroupFD >= 0 {
+		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, req.CgroupFD
+	}
+	p.Pid, err = syscall.ForkExec(fmt.Sprintf("/proc/self/fd/%d", f), []string{"oci-init"}, attr)
+	if err != nil {
+		return nil, fmt.Errorf("start the container's process: %w", err)
+	}
+	return p, nil
+}
+
+// seal puts the program where nothing can change it any more.
+func seal(img []byte, scratch string) (int, error) {
+	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+	fd, err := unix.MemfdCreate("oci-init", flags|unix.MFD_EXEC)
+	if errors.Is(err, unix.EINVAL) { // before 6.3
+		fd, err = unix.MemfdCreate("oci-init", flags)
+	}
+	if err != nil {
+		return sealFile(img, scratch, err)
+	}
+	if err := writeAll(fd, img); err != nil {
+		return -1, errors.Join(err, unix.Close(fd))
+	}
+	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+		return -1, errors.Join(err, unix.Close(fd))
+	}
+	return fd, nil
+}
+
+// sealFile is for machines that forbid executable memfds (vm.memfd_noexec=2): an unnamed file,
+// reopened for reading.
+func sealFile(img []byte, scratch string, cause error) (int, error) {
+	if scratch == "" {
+		return -1, cause
+	}
+	w, err := unix.Open(scratch, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o500)
+	if err != nil {
+		return -1, errors.Join(cause, err)
+	}
+	defer unix.Close(w) //nolint:errcheck // its content is read back by the kernel
+	if err := writeAll(w, img); err != nil {
+		return -1, err
+	}
+	return unix.Open(fmt.Sprintf("/proc/self/fd/%d", w), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+}
+
+func writeAll(fd int, b []byte) error {
+	for len(b) > 0 {
+		n, err := unix.Write(fd, b)
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// Await reads records until the process reports point. Its error is a *Failure if a step failed, or ErrGone.
+func (p *Process) Await(point plan.Point) error {
+	for {
+		kind, a, b, err := p.record()
+		switch {
+		case err != nil:
+			return err
+		case kind == plan.RecordFailure:
+			return p.failure(a, b)
+		case kind == plan.RecordPid:
+			if err := p.follow(int(b)); err != nil {
+				return err
+			}
+			if point == 0 {
+				return nil
+			}
+		case kind == plan.RecordPoint && plan.Point(a) == point:
+			return nil
+		default:
+			return fmt.Errorf("unexpected report %d %d %d", kind, a, b)
+		}
+	}
+}
+
+// AwaitChild waits for the report of a plan with LateFork that names the container's first process.
+func (p *Process) AwaitChild() error { return p.Await(0) }
+
+// AwaitProgram waits until execve has succeeded or failed.
+func (p *Process) AwaitProgram() error {
+	kind, a, b, err := p.record()
+	switch {
+	case errors.Is(err, ErrGone):
+		return nil
+	case err != nil:
+		return err
+	case kind == plan.RecordFailure:
+		return p.failure(a, b)
+	}
+	return fmt.Errorf("unexpected report %d %d %d", kind, a, b)
+}
+
+// Attach returns a Process for one that an earlier process of ours started. pl may be nil: failures then
+// have no step name.
+func Attach(pid, report int, pl *plan.Plan) *Process {
+	return &Process{Pid: pid, PidFD: -1, report: report, plan: pl}
+}
+
+// record reads one record; ErrGone at the end of file.
+func (p *Process) record() (kind, a, b uint32, err error) {
+	var buf [plan.RecordSize]byte
+	for n := 0; n < len(buf); {
+		m, err := unix.Read(p.report, buf[n:])
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return 0, 0, 0, fmt.Errorf("read the report: %w", err)
+		case m == 0:
+			return 0, 0, 0, ErrGone
+		}
+		n += m
+	}
+	return order.Uint32(buf[:]), order.Uint32(buf[4:]), order.Uint32(buf[8:]), nil
+}
+
+// follow takes over from the process that began to the child that goes on.
+func (p *Process) follow(pid int) error {
+	if p.PidFD >= 0 {
+		unix.Close(p.PidFD) //nolint:errcheck // only a handle
+	}
+	if _, err := wait4(p.Pid); err != nil {
+		return fmt.Errorf("reap the process that began: %w", err)
+	}
+	p.Pid = pid
+	// The child is ours (CLONE_PARENT) and not yet reaped, so its id is not reused.
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		fd = -1
+	}
+	p.PidFD = fd
+	return nil
+}
+
+func wait4(pid int) (unix.WaitStatus, error) {
+	var ws unix.WaitStatus
+	for {
+		_, err := unix.Wait4(pid, &ws, 0, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return ws, err
+		}
+	}
+}
+
+// Wait waits for the end of a process that this process started, and reaps it.
+func (p *Process) Wait() (unix.WaitStatus, error) { return wait4(p.Pid) }
+
+// Kill ends the process and reaps it: what a failed start leaves.
+func (p *Process) Kill() {
+	if p.PidFD >= 0 {
+		unix.PidfdSendSignal(p.PidFD, unix.SIGKILL, nil, 0) //nolint:errcheck // it may have ended
+	} else if pr, err := os.FindProcess(p.Pid); err == nil {
+		pr.Kill() //nolint:errcheck // it may have ended
+	}
+	p.Wait() //nolint:errcheck // nothing is left to do
+}
+
+// Close lets go of the handle.
+func (p *Process) Close() {
+	if p.PidFD >= 0 {
+		unix.Close(p.PidFD) //nolint:errcheck // only a handle
+		p.PidFD = -1
+	}
+}

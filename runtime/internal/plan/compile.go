@@ -1,0 +1,202 @@
+//go:build linux
+
+package plan
+
+import (
+	"path"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// Input is all that a plan depends on.
+type Input struct {
+	Spec   *specs.Spec
+	Bundle string // absolute path; a relative root.path is below it
+	Host   Host
+
+	FDs FDs // Report, Sync and Start are required
+	// Rootfs says that FDs.Root holds a detached mount to be used instead of root.path.
+	Rootfs bool
+	// NoPivot uses chroot instead of pivot_root, for a host that runs from a ramfs.
+	NoPivot bool
+	// NewKeyring gives the container a session keyring of its own.
+	NewKeyring bool
+	// Seccomp is the compiled filter, struct sock_filter after struct sock_filter; nil for none.
+	Seccomp []byte
+	// SeccompFlags are the SECCOMP_FILTER_FLAG_* to install it with.
+	SeccompFlags uint64
+	// CgroupSync makes the process wait at PointCgroup: it is not yet in its cgroups.
+	CgroupSync bool
+	// OwnStdio are the descriptors of 0, 1 and 2 that the container's user must be able to
+	// reopen, because they are pipes made for it.
+	OwnStdio []int
+}
+
+// Compile returns the plan for in. Its errors are of type *Error.
+func Compile(in Input) (*Plan, error) {
+	c := &compiler{Input: in, builder: newBuilder(in.FDs)}
+	if in.Spec == nil || in.Spec.Process == nil || in.Spec.Root == nil && !in.Rootfs {
+		return nil, invalid("", "process and root are required to make a container")
+	}
+	if in.Spec.Linux == nil {
+		c.linux = &specs.Linux{}
+	} else {
+		c.linux = in.Spec.Linux
+	}
+	for _, stage := range []func() error{
+		c.namespaces, c.rootfs, c.cgroup, c.mounts, c.workingDirectory, c.devices, c.console, c.hooks,
+		c.kernelFiles, c.hiddenPaths, c.pivot, c.identity, c.lookup, c.ready, c.final,
+	} {
+		if err := stage(); err != nil {
+			return nil, err
+		}
+	}
+	return &c.plan, nil
+}
+
+// compiler holds what the stages share.
+type compiler struct {
+	Input
+	*builder
+	linux *specs.Linux
+
+	newNS   uint64 // CLONE_NEW* flags of the namespaces that are made
+	haveNS  uint64 // those made or joined
+	root    Slot   // the root file system
+	proc    Slot   // a procfs of the container's own
+	dev     Slot   // the container's /dev, when this plan sets it up
+	nullFD  Slot   // the host's /dev/null, for masking
+	program Slot   // address of the path of the program
+	own     bool   // /dev is ours to fill
+}
+
+func (c *compiler) private(flag uint64) bool { return c.newNS&flag != 0 }
+
+// rootPath is the root file system as a path of the host.
+func (c *compiler) rootPath() string {
+	if c.Spec.Root == nil || c.Spec.Root.Path == "" {
+		return path.Join(c.Bundle, "rootfs")
+	}
+	if path.IsAbs(c.Spec.Root.Path) {
+		return path.Clean(c.Spec.Root.Path)
+	}
+	return path.Join(c.Bundle, c.Spec.Root.Path)
+}
+
+// rootfs attaches the root file system, so that c.root refers to a mount that nothing shares.
+func (c *compiler) rootfs() error {
+	if c.haveNS&unix.CLONE_NEWNS == 0 {
+		return unsupported("/linux/namespaces", "a container without a mount namespace of its own")
+	}
+	flags, name, err := propagation(c.linux.RootfsPropagation)
+	if err != nil {
+		return err
+	}
+	c.pointer = "/linux/rootfsPropagation"
+	c.add("set the propagation of the host's mounts ("+name+")", "mount", unix.SYS_MOUNT, null, text("/"), null, flags, null).
+		why("nothing mounted below may be seen on the host")
+	if len(c.linux.MaskedPaths) > 0 {
+		c.openNull()
+	}
+	c.pointer = "/root/path"
+	c.root = c.newSlot("root")
+	if c.Rootfs {
+		c.set("take the root file system that was given", c.root, fdArg(c.FDs.Root, "fd.root"))
+	} else {
+		c.add("open the root file system "+c.rootPath(), "open_tree", unix.SYS_OPEN_TREE, cwdFD(), text(c.rootPath()),
+			imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE, "CLONE|CLOEXEC|RECURSIVE")).into(c.root)
+		c.add("make the root file system private", "mount_setattr", unix.SYS_MOUNT_SETATTR, slot(c.root), text(""),
+			imm(unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, "EMPTY_PATH|RECURSIVE"), mountAttr(0, 0, unix.MS_PRIVATE), num(mountAttrSize)).
+			why("pivot_root refuses a shared mount, and nothing mounted below may reach the original")
+	}
+	c.add("attach the root file system at "+c.rootPath(), "move_mount", unix.SYS_MOVE_MOUNT, slot(c.root), text(""), cwdFD(), text(c.rootPath()),
+		imm(unix.MOVE_MOUNT_F_EMPTY_PATH, "F_EMPTY_PATH"))
+	return nil
+}
+
+// openNull opens the host's /dev/null while the host's /dev is still there.
+func (c *compiler) openNull() {
+	c.pointer = "/linux/maskedPaths"
+	c.nullFD = c.newSlot("null")
+	c.add("open the host's /dev/null", "openat", unix.SYS_OPENAT, cwdFD(), text("/dev/null"), imm(unix.O_PATH|unix.O_CLOEXEC, "O_PATH|O_CLOEXEC"), num(0)).into(c.nullFD)
+	st, good := c.newBuffer("statx", statxSize), c.label("null")
+	c.add("look at it", "statx", unix.SYS_STATX, slot(c.nullFD), text(""), imm(unix.AT_EMPTY_PATH, "EMPTY_PATH"), imm(unix.STATX_TYPE, "TYPE"), addr(st))
+	c.jumpEqual("is it the null device?", slot(st+statxRdev/8), ^uint64(0), 1|3<<32, good)
+	c.fail("open the host's /dev/null: it is something else", num(int(unix.ENODEV)))
+	c.land(good)
+}
+
+// propagation of the host's tree as the container sees it (config-linux.md, Rootfs Mount Propagation).
+func propagation(v string) (Arg, string, error) {
+	switch v {
+	case "", "slave", "rslave", "unbindable", "runbindable":
+		return imm(unix.MS_SLAVE|unix.MS_REC, "MS_REC|MS_SLAVE"), "slave", nil
+	case "private", "rprivate":
+		return imm(unix.MS_PRIVATE|unix.MS_REC, "MS_REC|MS_PRIVATE"), "private", nil
+	case "shared", "rshared":
+		// The root itself is made shared after the pivot; the host's tree must not be.
+		return imm(unix.MS_SLAVE|unix.MS_REC, "MS_REC|MS_SLAVE"), "slave", nil
+	}
+	return Arg{}, "", invalid("/linux/rootfsPropagation", "%q is none of shared, slave, private, unbindable", v)
+}
+
+// pivot makes the root file system the root and lets go of the host's.
+func (c *compiler) pivot() error {
+	c.pointer = "/root"
+	c.add("enter the root file system", "fchdir", unix.SYS_FCHDIR, slot(c.root))
+	if c.NoPivot {
+		c.add("move the root file system over /", "move_mount", unix.SYS_MOVE_MOUNT, slot(c.root), text(""), cwdFD(), text("/"),
+			imm(unix.MOVE_MOUNT_F_EMPTY_PATH, "F_EMPTY_PATH"))
+		c.add("change root", "chroot", unix.SYS_CHROOT, text("."))
+	} else {
+		c.add("change root", "pivot_root", unix.SYS_PIVOT_ROOT, text("."), text(".")).
+			why("both at the same place: the old root is stacked on the new one, no directory is needed for it")
+		c.add("let go of the host's mounts", "umount2", unix.SYS_UMOUNT2, text("."), imm(unix.MNT_DETACH, "MNT_DETACH"))
+	}
+	c.add("enter the new root", "chdir", unix.SYS_CHDIR, text("/"))
+	if c.Spec.Root != nil && c.Spec.Root.Readonly {
+		c.pointer = "/root/readonly"
+		c.add("make the root read-only", "mount_setattr", unix.SYS_MOUNT_SETATTR, cwdFD(), text("/"), num(0),
+			mountAttr(unix.MOUNT_ATTR_RDONLY, 0, 0), num(mountAttrSize))
+	}
+	var flag uint64
+	switch c.linux.RootfsPropagation {
+	case "shared", "rshared":
+		flag = unix.MS_SHARED
+	case "unbindable", "runbindable":
+		flag = unix.MS_UNBINDABLE
+	case "slave", "rslave":
+		flag = unix.MS_SLAVE
+	default:
+		return nil
+	}
+	c.pointer = "/linux/rootfsPropagation"
+	c.add("set the propagation of the root", "mount_setattr", unix.SYS_MOUNT_SETATTR, cwdFD(), text("/"), num(0),
+		mountAttr(0, 0, flag), num(mountAttrSize))
+	return nil
+}
+
+// hooks stops for the hooks that run when the mounts are done and the root is not yet changed.
+func (c *compiler) hooks() error {
+	h := c.Spec.Hooks
+	if h == nil || len(h.Prestart)+len(h.CreateRuntime)+len(h.CreateContainer) == 0 { //nolint:staticcheck // prestart is deprecated, not gone
+		return nil
+	}
+	c.pointer = "/hooks"
+	c.point(PointHooks, "wait for the createRuntime and createContainer hooks", true)
+	return nil
+}
+
+// point reports and waits.
+func (c *compiler) point(p Point, name string, report bool) {
+	if report {
+		c.add("report that the process will "+name, "write", unix.SYS_WRITE, fdArg(c.FDs.Report, "fd.report"),
+			mem(record(RecordPoint, uint32(p)), "record"), num(RecordSize))
+	}
+	fd, show := c.FDs.Sync, "fd.sync"
+	if p == PointReady {
+		fd, show = c.FDs.Start, "fd.start"
+	}
+	c.add(name, "read", unix.SYS_READ, fdArg(fd, show), addr(c.newBuffer("byte", 8)), num(1)).notZero()
+}
