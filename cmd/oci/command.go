@@ -41,6 +41,11 @@ const (
 // verbs is the command table.
 func verbs() []verb {
 	return []verb{
+		{"images", groupImage, false, imagesCommand},
+		{"inspect", groupImage, false, inspectCommand},
+		{"tag", groupImage, false, tagCommand},
+		{"check", groupImage, false, checkCommand},
+		{"serve", groupImage, false, serveCommand},
 		{"spec", groupTool, false, specCommand},
 		{"validate", groupTool, false, validateCommand},
 		{"version", groupTool, false, versionCommand},

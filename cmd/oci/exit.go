@@ -13,6 +13,7 @@ import (
 	"github.com/oci-pipeline/oci/bundle"
 	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/image/reference"
+	"github.com/oci-pipeline/oci/image/store"
 )
 
 // Exit statuses. `oci run` and `oci exec` give the program's own status instead, 128+n when
@@ -79,11 +80,12 @@ func exitTable() []exitRow {
 			image.ErrMalformed, image.ErrTooLarge, image.ErrMediaType, image.ErrNoDigest, image.ErrDigestInvalid, image.ErrAlgorithm,
 			bundle.ErrSyntax, bundle.ErrTooLarge, bundle.ErrDuplicateKey, bundle.ErrTooDeep, bundle.ErrType, bundle.ErrVersion,
 			bundle.ErrMissing, bundle.ErrInvalid, bundle.ErrDuplicate, bundle.ErrNotRegular,
+			store.ErrNotStore, store.ErrNotRegular, store.ErrAmbiguous,
 		}, ""},
-		{statusUsage, []error{reference.ErrSyntax, reference.ErrTransport, image.ErrPlatformSyntax}, ""},
-		{statusNotFound, []error{errNoContainer, bundle.ErrNoConfig, bundle.ErrRootfs}, ""},
+		{statusUsage, []error{reference.ErrSyntax, reference.ErrTransport, image.ErrPlatformSyntax, store.ErrName}, ""},
+		{statusNotFound, []error{store.ErrNotFound, errNoContainer, bundle.ErrNoConfig, bundle.ErrRootfs}, ""},
 		{statusNetwork, []error{context.DeadlineExceeded, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EHOSTUNREACH, syscall.ENETUNREACH}, ""},
-		{statusStorage, []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO}, "the file system under the store has no room or cannot be written"},
+		{statusStorage, []error{store.ErrBusy, store.ErrReadOnly, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO}, ""},
 		{statusDenied, []error{fs.ErrPermission}, ""},
 		{statusNotFound, []error{fs.ErrNotExist}, ""},
 	}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/image/reference"
+	"github.com/oci-pipeline/oci/image/store"
+)
+
+// openStore opens the store for reading and writing, and makes it if need be.
+func (a *app) openStore(ctx context.Context) (*store.Store, error) {
+	root, err := a.storeRoot()
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(ctx, root, store.Options{})
+}
+
+// viewStore opens the store for reading; nil, without an error, when there is none yet.
+func (a *app) viewStore(ctx context.Context) (*store.Store, error) {
+	root, err := a.storeRoot()
+	if err != nil {
+		return nil, err
+	}
+	s, err := store.Open(ctx, root, store.Options{ReadOnly: true})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return s, err
+}
+
+// minPrefix is how many digits of a digest name an image, at least.
+const minPrefix = 6
+
+// find gives the entry of the store that a person names: by reference, by its name as it is stored,
+// or by the first digits of its digest.
+func find(ctx context.Context, s *store.Store, arg string) (store.Tagged, error) {
+	missing := fmt.Errorf("%s: %w", arg, store.ErrNotFound)
+	if s == nil {
+		return store.Tagged{}, missing
+	}
+	names := []string{arg}
+	if ref, err := reference.Parse(arg); err == nil {
+		names = []string{ref.String(), arg}
+	}
+	for _, name := range names {
+		d, err := s.Resolve(ctx, name)
+		if err == nil {
+			return store.Tagged{Name: name, Descriptor: d}, nil
+		}
+		if !errors.Is(err, store.ErrNotFound) {
+			return store.Tagged{}, err
+		}
+	}
+	tags, err := s.Tags(ctx)
+	if err != nil {
+		return store.Tagged{}, err
+	}
+	prefix := strings.TrimPrefix(arg, "sha256:")
+	for _, t := range tags {
+		if len(prefix) >= minPrefix && strings.HasPrefix(t.Descriptor.Digest.Encoded(), prefix) {
+			return t, nil
+		}
+	}
+	return store.Tagged{}, missing
+}
+
+// anyImage is the image of d for platform or, when none is asked for and this machine's is not
+// there, the first of an index that is: what was pulled for another machine can be looked at.
+func anyImage(ctx context.Context, s *store.Store, d ispec.Descriptor, platform ispec.Platform) (image.Image, error) {
+	img, err := s.Image(ctx, d, platform)
+	if err == nil || platform.OS != "" || !image.IsIndex(d.MediaType) {
+		return img, err
+	}
+	raw, errRead := s.ReadBlob(ctx, d, image.MaxManifestSize)
+	if errRead != nil {
+		return img, err
+	}
+	idx, errRead := image.DecodeIndex(raw, d.MediaType)
+	if errRead != nil {
+		return img, err
+	}
+	for _, m := range idx.Manifests {
+		if other, errOther := s.Image(ctx, m, ispec.Platform{}); errOther == nil {
+			return other, nil
+		}
+	}
+	return img, err
+}
+
+// imageSize is the size of what has to be fetched: manifest, config and layers as they are stored.
+func imageSize(img image.Image) int64 {
+	n := img.Descriptor().Size + img.Manifest().Config.Size
+	for _, l := range img.Layers() {
+		n += l.Descriptor.Size
+	}
+	return n
+}
+
+// parsePlatform reads --platform; "" is the zero platform, this machine's.
+func parsePlatform(s string) (ispec.Platform, error) {
+	if s == "" {
+		return ispec.Platform{}, nil
+	}
+	return image.ParsePlatform(s)
+}
