@@ -1,0 +1,23 @@
+// Package convert makes a runtime config (config.json) from an image config, as image-spec's
+// conversion.md says, combined with the defaults that Docker gives a container and with what the
+// user asks for by flags.
+//
+// What it promises:
+//   - Env, WorkingDir, Entrypoint and Cmd are taken verbatim; a default never shadows a variable
+//     that the image sets (IS-V1). Only an empty or relative WorkingDir, or one with "..", is
+//     resolved lexically against "/": runtime-spec asks for an absolute cwd.
+//   - Labels and the implicit annotations become annotations, labels winning (IS-V2, IS-V5).
+//     A label that some runtime acts on is refused unless Options.ImageLabels says otherwise (H-84).
+//   - Config.User is resolved in the image's own /etc/passwd and /etc/group, read in the root, at
+//     most MaxUserFile bytes, regular files only; what looks like a number is never looked up as a
+//     name; an unknown user or group is an error (IS-V3).
+//   - Config.ExposedPorts become an annotation, Config.Volumes bind mounts of the directories that
+//     Options.VolumeDir supplies. Without VolumeDir the volumes stay plain directories of the root
+//     file system, which conversion.md allows ("need not use mountpoints"); no tmpfs is used, as
+//     it would hide what the image has there (IS-V4).
+//   - The version claimed is the lowest that the fields need (bundle.MinVersion): "1.0.2", or
+//     "1.1.0" with the default seccomp profile, whose errnoRet came with that version.
+//
+// Spec is a table of named steps (steps in convert.go) over one specs.Spec; each step owns the
+// fields it names. What depends on the machine is gathered in Host, so that a test fixes it.
+package convert

@@ -1,0 +1,91 @@
+package convert
+
+import (
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// namespaces gives the container new namespaces of all kinds but user and time, less those it is
+// to share with the host, or with a namespace file.
+func (c *conversion) namespaces() error {
+	cgroupns := c.o.Cgroupns
+	if cgroupns == "" && !c.host.CgroupNamespaces {
+		cgroupns = "host"
+	}
+	userns := c.o.Userns
+	switch {
+	case userns == "" && len(c.o.UIDMappings) > 0:
+		userns = "private"
+	case userns == "":
+		userns = "host"
+	}
+	var all []specs.LinuxNamespace
+	for _, n := range []struct {
+		flag, value string
+		kind        specs.LinuxNamespaceType
+		also        string // other words for a new namespace
+	}{
+		{"--pid", c.o.PID, specs.PIDNamespace, ""},
+		{"--ipc", c.o.IPC, specs.IPCNamespace, "shareable none"},
+		{"--uts", c.o.UTS, specs.UTSNamespace, ""},
+		{"", "", specs.MountNamespace, ""},
+		{"--network", c.o.Network, specs.NetworkNamespace, "none"},
+		{"--cgroupns", cgroupns, specs.CgroupNamespace, ""},
+		{"--userns", userns, specs.UserNamespace, ""},
+	} {
+		ns := specs.LinuxNamespace{Type: n.kind}
+		path, isPath := strings.CutPrefix(n.value, "ns:")
+		switch {
+		case n.value == "host":
+			continue
+		case isPath && strings.HasPrefix(path, "/"):
+			ns.Path = path
+		case n.value == "" || n.value == "private":
+		case !strings.Contains(" "+n.also+" ", " "+n.value+" ") || isPath:
+			return usage(n.flag, n.value, "want %s", strings.Join(append(strings.Fields("private host ns:/PATH"), strings.Fields(n.also)...), ", "))
+		}
+		all = append(all, ns)
+	}
+	c.spec.Linux.Namespaces = all
+	if err := c.mappings(); err != nil {
+		return err
+	}
+	return c.names()
+}
+
+// mappings sets the ids of a new user namespace. A joined one has its own.
+func (c *conversion) mappings() error {
+	for _, n := range c.spec.Linux.Namespaces {
+		if n.Type != specs.UserNamespace || n.Path != "" {
+			continue
+		}
+		if len(c.o.UIDMappings) == 0 || len(c.o.GIDMappings) == 0 {
+			return usage("--userns", c.o.Userns, "a new user namespace needs uid and gid mappings")
+		}
+		c.spec.Linux.UIDMappings = c.o.UIDMappings
+		c.spec.Linux.GIDMappings = c.o.GIDMappings
+		return nil
+	}
+	return nil
+}
+
+// names sets host and domain name, which belong to a UTS namespace of the container's own.
+func (c *conversion) names() error {
+	if !c.has(specs.UTSNamespace) {
+		for _, f := range []struct{ flag, value string }{{"--hostname", c.o.Hostname}, {"--domainname", c.o.Domainname}} {
+			if f.value != "" {
+				return usage(f.flag, f.value, "not possible with the UTS namespace of the host")
+			}
+		}
+	}
+	// __NEW_UTS_LEN of Linux.
+	const longest = 64
+	for _, f := range []struct{ flag, value string }{{"--hostname", c.o.Hostname}, {"--domainname", c.o.Domainname}} {
+		if len(f.value) > longest || strings.ContainsAny(f.value, "\x00/ \t\n") {
+			return usage(f.flag, f.value, "not a name of at most %d characters", longest)
+		}
+	}
+	c.spec.Hostname, c.spec.Domainname = c.o.Hostname, c.o.Domainname
+	return nil
+}

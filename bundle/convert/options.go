@@ -1,0 +1,112 @@
+package convert
+
+import "github.com/opencontainers/runtime-spec/specs-go"
+
+// LabelPolicy says what becomes of labels of the image that some runtime acts on: those that
+// UnsafeLabel names.
+type LabelPolicy int
+
+const (
+	// RefuseUnsafe makes them an error: right for a bundle that any runtime may run.
+	RefuseUnsafe LabelPolicy = iota
+	// AllowUnsafe copies them like all others, as conversion.md asks: right for this project's own
+	// runtime, which acts on no annotation, or where the image is trusted.
+	AllowUnsafe
+	// DropUnsafe leaves them out.
+	DropUnsafe
+)
+
+// Options are what the user and the caller ask for on top of the image. The zero value converts
+// the image with the defaults. Strings have the syntax of Docker's flag of the same name; a bad
+// one is a *UsageError that names the flag.
+type Options struct {
+	// The process.
+
+	Args       []string // replaces Config.Cmd if not empty
+	Entrypoint []string // nil: the image's. Not nil: replaces it, and Config.Cmd is not used (--entrypoint; see ParseEntrypoint)
+	EnvFile    []string // lines of --env-file: NAME=value, NAME, # comment
+	Env        []string // NAME=value; or NAME, to take it from LookupEnv or else remove it
+	LookupEnv  func(name string) (string, bool)
+	Workdir    string
+	User       string // replaces Config.User
+	GroupAdd   []string
+	// NumericGroups gives a numeric user the supplementary groups of its entry in /etc/passwd, as
+	// image-spec config.md says and Docker does; conversion.md says not to.
+	NumericGroups bool
+	Terminal      bool // -t
+	StopSignal    string
+	OOMScoreAdj   *int
+	Ulimits       []string // nofile=1024[:4096]
+
+	// Files.
+
+	Root     string // root.path; "" is "rootfs"
+	ReadOnly bool   // root.readonly
+	Tmpfs    []string
+	Mounts   []string // --mount type=bind,source=/a,target=/b,readonly
+	Volumes  []string // --volume [SOURCE:]DESTINATION[:OPTIONS]
+	// VolumeDir supplies the host directory of a volume: of a named one, or with name "" of an
+	// anonymous one (Config.Volumes, --volume /dst). It may seed it from the image. Nil: volumes of
+	// the image stay directories of the root file system, and --volume with a name is an error.
+	VolumeDir func(name, destination string) (string, error)
+	// SpecMounts are mounts that the caller has made up itself (resolv.conf, hosts); a mount of the
+	// user at the same destination wins.
+	SpecMounts []specs.Mount
+	Devices    []string // --device HOST[:CONTAINER][:rwm]
+	ShmSize    string
+
+	// Isolation.
+
+	Hostname   string
+	Domainname string
+	Network    string // "" or "none": a new namespace; "host"; "ns:PATH"
+	PID        string // "" or "private"; "host"; "ns:PATH"
+	IPC        string // "" or "private" or "shareable"; "none": no /dev/shm; "host"; "ns:PATH"
+	UTS        string // "" or "private"; "host"; "ns:PATH"
+	Cgroupns   string // "": private where the kernel can; "private"; "host"; "ns:PATH"
+	Userns     string // "" or "host"; "private", with the mappings below; "ns:PATH"
+
+	UIDMappings []specs.LinuxIDMapping
+	GIDMappings []specs.LinuxIDMapping
+	// Rootless says that the runtime acts without root on the host. With mappings the config gets
+	// a user namespace; without, the caller stands in one already, in which id 0 alone is mapped.
+	// There are then no device rules and no cgroup limits (unless CgroupsPath names a cgroup that
+	// was delegated), no group 5 on /dev/pts, and bind mounts where the kernel mounts nothing new.
+	Rootless bool
+
+	CapAdd       []string
+	CapDrop      []string
+	Privileged   bool
+	SecurityOpts []string // seccomp=unconfined|builtin|FILE, no-new-privileges[=BOOL], apparmor=PROFILE, mask=PATHS, unmask=PATHS|ALL, systempaths=unconfined, label=disable
+	Sysctls      []string // NAME=value
+
+	// Resources.
+
+	CgroupsPath       string
+	Memory            string // bytes, or with a suffix: 512m
+	MemorySwap        string // memory and swap together; "-1" is no limit
+	MemoryReservation string
+	CPUs              string // 1.5
+	CPUShares         uint64
+	CpusetCpus        string
+	CpusetMems        string
+	PidsLimit         int64 // 0 or -1: none
+
+	// Annotations.
+
+	Annotations []string    // NAME=value; wins over everything
+	Labels      []string    // NAME[=value]; wins over the image's labels
+	ImageLabels LabelPolicy // what becomes of unsafe labels of the image
+
+	Host *Host // nil: ask the machine
+}
+
+// Host is what a config depends on besides the image and the user.
+type Host struct {
+	CgroupV2          bool     // /sys/fs/cgroup is a cgroup v2 mount
+	CgroupNamespaces  bool     // the kernel has cgroup namespaces
+	SwapLimit         bool     // swap can be limited
+	LastCapability    int      // the highest number the kernel knows; 0 is "all of capabilities(7)"
+	UnprivilegedPorts bool     // the kernel has net.ipv4.ip_unprivileged_port_start
+	ThermalThrottle   []string // directories with counters that tell about the load of other containers
+}
