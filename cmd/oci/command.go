@@ -44,6 +44,8 @@ func verbs() []verb {
 		{"images", groupImage, false, imagesCommand},
 		{"inspect", groupImage, false, inspectCommand},
 		{"tag", groupImage, false, tagCommand},
+		{"rmi", groupImage, true, rmiCommand},
+		{"prune", groupImage, true, pruneCommand},
 		{"check", groupImage, false, checkCommand},
 		{"serve", groupImage, false, serveCommand},
 		{"spec", groupTool, false, specCommand},

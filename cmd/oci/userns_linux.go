@@ -215,3 +215,28 @@ func waitForwarding(cmd *exec.Cmd) int {
 	}
 	return cmd.ProcessState.ExitCode()
 }
+
+// idMap is a line of /proc/self/uid_map: count ids from inside on are those from outside on.
+type idMap struct{ inside, outside, count uint32 }
+
+// currentMap reads the map of this process's user namespace from /proc/self/uid_map or gid_map.
+func currentMap(file string) []idMap {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil
+	}
+	var maps []idMap
+	for line := range strings.Lines(string(b)) {
+		var m idMap
+		if _, err := fmt.Sscan(line, &m.inside, &m.outside, &m.count); err == nil {
+			maps = append(maps, m)
+		}
+	}
+	return maps
+}
+
+// singleID tells whether the user namespace has one user only.
+func singleID() bool {
+	maps := currentMap("/proc/self/uid_map")
+	return len(maps) == 1 && maps[0].count == 1
+}

@@ -4,6 +4,12 @@ package main
 
 func rootless() bool { return false }
 
+func singleID() bool { return false }
+
+type idMap struct{ inside, outside, count uint32 }
+
+func currentMap(string) []idMap { return nil }
+
 func resumeUserNamespace() error { return nil }
 
 func (a *app) becomeRoot() (status int, done bool, err error) { return 0, false, nil }

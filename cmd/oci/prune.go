@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oci-pipeline/oci/image/store"
+)
+
+// pruneReport is what `oci prune --format json` prints.
+type pruneReport struct {
+	Blobs    []string `json:"blobs"`
+	Unpacked []string `json:"unpacked"` // DiffIDs of layers whose directories were deleted
+	Partial  []string `json:"partial"`
+	Bytes    int64    `json:"bytes"` // of blobs and partial downloads
+	DryRun   bool     `json:"dryRun,omitempty"`
+}
+
+func pruneCommand(a *app) *cobra.Command {
+	var o store.PruneOptions
+	var format formatFlag
+	var partial bool
+	cmd := &cobra.Command{
+		Use:   "prune",
+		Short: "Delete what no image and no container uses",
+		Long: "Delete blobs and unpacked layers that no name of the store and no container uses, and downloads that were\n" +
+			"broken off more than a day ago. Waits for transfers that are going on.",
+		Args: exact(0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := interruptible(cmd.Context())
+			defer stop()
+			if partial {
+				o.PartialAge = -1
+			}
+			s, err := a.openStore(ctx)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			r, err := a.prune(ctx, s, o)
+			switch {
+			case err != nil:
+				return err
+			case format.json():
+				return writeJSON(a.out, r)
+			}
+			_, err = fmt.Fprintf(a.out, "%d blobs, %d unpacked layers, %d partial downloads: %s\n",
+				len(r.Blobs), len(r.Unpacked), len(r.Partial), size(r.Bytes))
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "only tell what would be deleted")
+	cmd.Flags().BoolVar(&partial, "partial", false, "delete every broken-off download, however young")
+	format.register(cmd.Flags())
+	return cmd
+}
+
+// prune deletes blobs that no name leads to, then the unpacked layers of no image and container.
+func (a *app) prune(ctx context.Context, s *store.Store, o store.PruneOptions) (pruneReport, error) {
+	p, err := s.Prune(ctx, o)
+	if err != nil {
+		return pruneReport{}, err
+	}
+	r := pruneReport{Blobs: []string{}, Unpacked: []string{}, Partial: append([]string{}, p.Partial...), Bytes: p.Bytes, DryRun: o.DryRun}
+	for _, d := range p.Blobs {
+		r.Blobs = append(r.Blobs, d.String())
+	}
+	return r, nil
+}
