@@ -19,7 +19,7 @@ func (c *conversion) capabilities() error {
 	}
 	caps := bundle.DefaultCapabilities()
 	if c.o.Privileged {
-		caps = known
+		caps = c.available(known)
 	}
 	add, err := parseCapabilities("--cap-add", c.o.CapAdd, known)
 	if err != nil {
@@ -32,7 +32,7 @@ func (c *conversion) capabilities() error {
 	// As Docker orders them: "drop ALL, add X" leaves X; "add ALL, drop X" leaves all but X.
 	switch {
 	case slices.Contains(add, all):
-		caps = slices.Clone(known)
+		caps = c.available(known)
 		drop = slices.DeleteFunc(drop, func(n string) bool { return n == all })
 	case slices.Contains(drop, all):
 		caps = nil
@@ -52,6 +52,21 @@ func (c *conversion) capabilities() error {
 }
 
 const all = "ALL"
+
+// available leaves out what the caller lacks itself, and so cannot give: in a container, root has
+// not all capabilities. In a new user namespace it has.
+func (c *conversion) available(known []string) []string {
+	if c.host.Capabilities == 0 || c.inUserns() {
+		return slices.Clone(known)
+	}
+	var out []string
+	for i, name := range known {
+		if c.host.Capabilities&(1<<i) != 0 {
+			out = append(out, name)
+		}
+	}
+	return out
+}
 
 // parseCapabilities takes names with or without CAP_, in any case, alone or separated by commas.
 func parseCapabilities(flag string, values, known []string) ([]string, error) {

@@ -23,7 +23,9 @@ func TestGolden(t *testing.T) {
 		{"volumes", testImage(), func(o *Options) { o.VolumeDir = volumes }},
 		{"interactive", minimal, func(o *Options) { o.Terminal, o.Hostname, o.Domainname = true, "box", "example.org" }},
 		{"host-namespaces", minimal, func(o *Options) { o.Network, o.PID, o.IPC, o.UTS, o.Cgroupns = "host", "host", "host", "host", "host" }},
-		{"joined-namespaces", minimal, func(o *Options) { o.Network, o.PID, o.IPC = "ns:/run/netns/a", "ns:/proc/7/ns/pid", "ns:/proc/7/ns/ipc" }},
+		{"joined-namespaces", minimal, func(o *Options) {
+			o.Network, o.PID, o.IPC = "ns:/run/netns/a", "ns:/proc/7/ns/pid", "ns:/proc/7/ns/ipc"
+		}},
 		{"rootless", minimal, func(o *Options) { o.Rootless, o.UIDMappings, o.GIDMappings = true, single, single }},
 		{"rootless-inside", minimal, func(o *Options) { o.Rootless, o.Network, o.PID, o.IPC = true, "host", "host", "host" }},
 		{"privileged-rootless", minimal, func(o *Options) { o.Rootless, o.Privileged = true, true }},

@@ -54,7 +54,9 @@ huge:x:4294967296:nobody
 func testRoot() files { return files{"/etc/passwd": testPasswd, "/etc/group": testGroup} }
 
 // testHost is a machine that does not change.
-func testHost() *Host { return &Host{CgroupV2: true, CgroupNamespaces: true, UnprivilegedPorts: true, SwapLimit: true} }
+func testHost() *Host {
+	return &Host{CgroupV2: true, CgroupNamespaces: true, UnprivilegedPorts: true, SwapLimit: true}
+}
 
 // plain are options under which the result does not depend on the kernel of the machine.
 func plain() Options {

@@ -26,6 +26,10 @@ func DetectHost() Host {
 	if b, err := os.ReadFile("/proc/sys/kernel/cap_last_cap"); err == nil {
 		h.LastCapability, _ = strconv.Atoi(strings.TrimSpace(string(b)))
 	}
+	var data [2]unix.CapUserData
+	if unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &data[0]) == nil {
+		h.Capabilities = uint64(data[1].Effective)<<32 | uint64(data[0].Effective)
+	}
 	if exists("/sys/devices/system/cpu/cpu0/thermal_throttle") {
 		h.ThermalThrottle, _ = filepath.Glob("/sys/devices/system/cpu/cpu[0-9]*/thermal_throttle")
 	}

@@ -107,6 +107,7 @@ type Host struct {
 	CgroupNamespaces  bool     // the kernel has cgroup namespaces
 	SwapLimit         bool     // swap can be limited
 	LastCapability    int      // the highest number the kernel knows; 0 is "all of capabilities(7)"
+	Capabilities      uint64   // a bit for each that the caller has itself and can hand on; 0 is all
 	UnprivilegedPorts bool     // the kernel has net.ipv4.ip_unprivileged_port_start
 	ThermalThrottle   []string // directories with counters that tell about the load of other containers
 }
