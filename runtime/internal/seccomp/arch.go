@@ -1,7 +1,6 @@
 package seccomp
 
 import (
-	"encoding/binary"
 	goruntime "runtime"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -112,13 +111,6 @@ func (a archInfo) number(call int) (uint32, bool) {
 		return armBase | uint32(n-armPrivate), true
 	}
 	return uint32(n), true
-}
-
-func (a archInfo) order() binary.ByteOrder {
-	if a.big {
-		return binary.BigEndian
-	}
-	return binary.LittleEndian
 }
 
 func callName(i int) string { return callText[callStart[i]:callStart[i+1]] }
