@@ -13,7 +13,7 @@ import (
 // syscall (ENOSPC, EDQUOT, fs.ErrPermission).
 var (
 	// ErrNotFound: the store does not have the blob or the name.
-	ErrNotFound = errors.New("not in the store")
+	ErrNotFound = layout.ErrNotFound
 	// ErrReadOnly: the store was opened for reading.
 	ErrReadOnly = errors.New("store is open for reading only")
 	// ErrBusy: another process holds what is needed, and the context ended first.

@@ -9,6 +9,8 @@ import (
 var (
 	// ErrNotLayout: the directory or archive is no OCI image layout of a known version.
 	ErrNotLayout = errors.New("not an OCI image layout")
+	// ErrNotFound: there is no such name or blob.
+	ErrNotFound = errors.New("not found")
 	// ErrNotRegular: where a file should be is a symbolic link, a directory, a FIFO or a device.
 	ErrNotRegular = errors.New("not a regular file")
 	// ErrAmbiguous: several entries of index.json have the name, with different digests.

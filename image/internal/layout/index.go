@@ -126,6 +126,25 @@ func (x *Index) FindDigest(want digest.Digest) (ispec.Descriptor, bool) {
 	return ispec.Descriptor{}, false
 }
 
+// Add is Set for a name, and for none adds an entry without one, unless there is one already.
+func (x *Index) Add(name string, d ispec.Descriptor) error {
+	if name != "" {
+		return x.Set(name, d)
+	}
+	for _, e := range x.entries {
+		if _, named := e.desc.Annotations[ispec.AnnotationRefName]; !named && e.desc.Digest == d.Digest {
+			return nil
+		}
+	}
+	d.Data, d.URLs = nil, nil
+	raw, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	x.entries = append(x.entries, entry{raw, d})
+	return nil
+}
+
 // Set makes name mean d, and nothing else.
 func (x *Index) Set(name string, d ispec.Descriptor) error {
 	d.Data, d.URLs = nil, nil

@@ -1,0 +1,142 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+
+	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/image/internal/layout"
+	"github.com/oci-pipeline/oci/image/reference"
+)
+
+// toLayout adds the image to a layout in a directory. Blobs come first and the entry of index.json
+// last, by a rename: whatever happens in between, the layout is valid.
+func (x *exporter) toLayout(ctx context.Context, d ispec.Descriptor, dest reference.Ref) error {
+	list, err := x.collect(ctx, d)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dest.Path, 0o755); err != nil {
+		return err
+	}
+	dir, err := layout.OpenDir(dest.Path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	// Several exports into one layout go one after the other; the lock needs no file of its own.
+	lock, err := dir.Root().Open(".")
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := layout.Lock(ctx, lock, layout.Exclusive); err != nil {
+		return err
+	}
+	index, err := beginLayout(dir)
+	if err != nil {
+		return err
+	}
+	for _, b := range list {
+		if err := x.putBlob(ctx, dir, b); err != nil {
+			return err
+		}
+	}
+	if err := index.Add(x.o.Name, layout.Unnamed(d)); err != nil {
+		return err
+	}
+	raw, err := index.Encode()
+	if err != nil {
+		return err
+	}
+	return dir.Replace(ispec.ImageIndexFile, raw, 0o644)
+}
+
+// beginLayout makes the files of an empty layout, unless it is one.
+func beginLayout(dir *layout.Dir) (*layout.Index, error) {
+	marker, err := dir.ReadFile(ispec.ImageLayoutFile, layout.MaxMarkerSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return newLayoutDir(dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := layout.CheckMarker(marker); err != nil {
+		return nil, err
+	}
+	raw, err := dir.ReadFile(ispec.ImageIndexFile, image.MaxManifestSize)
+	if err != nil {
+		return nil, err
+	}
+	return layout.DecodeIndex(raw)
+}
+
+// newLayoutDir makes a layout of a directory that has nothing else in it. The marker comes last.
+func newLayoutDir(dir *layout.Dir) (*layout.Index, error) {
+	list, err := fs.ReadDir(dir.Root().FS(), ".")
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range list {
+		switch e.Name() {
+		case ispec.ImageBlobsDir, ispec.ImageIndexFile, ispec.ImageIndexFile + ".new", ispec.ImageLayoutFile + ".new": // of an export that was killed
+		default:
+			return nil, fmt.Errorf("%w: the directory is in use for something else (it has %.100q)", ErrNotLayout, e.Name())
+		}
+	}
+	index := layout.NewIndex()
+	raw, err := index.Encode()
+	if err != nil {
+		return nil, err
+	}
+	if err := dir.Root().Mkdir(ispec.ImageBlobsDir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	if err := dir.Replace(ispec.ImageIndexFile, raw, 0o644); err != nil {
+		return nil, err
+	}
+	return index, dir.Replace(ispec.ImageLayoutFile, []byte(layout.Marker), 0o644)
+}
+
+// partial is where a blob is written before it is proved. The layout is locked, so there is one.
+const partial = "blob.new"
+
+// putBlob writes one blob, unless the layout has it: then it is proved where it lies, and replaced if
+// it is not right.
+func (x *exporter) putBlob(ctx context.Context, dir *layout.Dir, d ispec.Descriptor) error {
+	if f, err := dir.OpenBlob(d); err == nil {
+		v, err := image.NewVerifier(f, d)
+		if err == nil {
+			err = v.Verify()
+		}
+		f.Close()
+		if err == nil {
+			x.o.Events.Emit(image.Event{Kind: image.EventReused, Ref: x.name, Descriptor: d, Bytes: d.Size, Total: d.Size})
+			return nil
+		}
+	}
+	if err := dir.Root().Remove(partial); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := dir.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(x.blob(ctx, d, f), f.Close())
+	to := layout.BlobPath(d.Digest)
+	if err == nil {
+		if err = dir.Root().Mkdir(path.Dir(to), 0o755); err == nil || errors.Is(err, fs.ErrExist) {
+			err = dir.Root().Rename(partial, to)
+		}
+	}
+	if err != nil {
+		return errors.Join(err, dir.Root().Remove(partial))
+	}
+	return nil
+}
