@@ -1,0 +1,19 @@
+// Package distribution is the client of registries: it resolves names, pulls images into a sink
+// and pushes them from a source, over the distribution API (distribution-spec v1.1.1, spec.md).
+//
+// It promises that nothing a registry says is believed. A name is resolved once, afterwards only
+// digests are asked for; every manifest is proved before it is read, every blob by the sink's
+// Commit; a header that names a digest, a length or a range must agree with what was asked.
+// Transfers survive cut, stalled and refused connections: a blob goes on at the byte where it
+// stopped, within a pull and, through the sink's checkpoint, in a later process. Waits are bounded
+// by Options.Retry, and a registry's Retry-After is kept for all requests to that host.
+//
+// It refuses plain http except to loopback addresses or with Options.Insecure, sends credentials
+// to the host they are for and to the token server it names over https, drops Authorization on
+// a redirect to another host, and does not follow a registry on the internet to private
+// addresses.
+//
+// Challenges and tokens are its own code, and not go-containerregistry's transport: that one links
+// docker/cli and logrus (0.07 ms of start-up and 0.5 MB measured), knows no expiry of tokens,
+// no Retry-After and no ranges, and takes every RFC 1918 address for an insecure registry.
+package distribution
