@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -42,7 +43,7 @@ func (c *conversion) namespaces() error {
 		case isPath && strings.HasPrefix(path, "/"):
 			ns.Path = path
 		case n.value == "" || n.value == "private":
-		case !strings.Contains(" "+n.also+" ", " "+n.value+" ") || isPath:
+		case isPath || !slices.Contains(strings.Fields(n.also), n.value):
 			return usage(n.flag, n.value, "want %s", strings.Join(append(strings.Fields("private host ns:/PATH"), strings.Fields(n.also)...), ", "))
 		}
 		all = append(all, ns)

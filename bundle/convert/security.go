@@ -9,6 +9,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/oci-pipeline/oci/bundle"
 	"github.com/oci-pipeline/oci/conformance/spec"
 )
 
@@ -51,8 +54,21 @@ func (c *conversion) security() error {
 	if err == nil {
 		c.spec.Linux.Seccomp, err = loadSeccomp(body, c.spec)
 	}
+	if err == nil {
+		err = checkProfile(c.spec.Linux.Seccomp)
+	}
 	if err != nil {
 		return &UsageError{Flag: "--security-opt", Value: s.seccompFlag, Err: err}
+	}
+	return nil
+}
+
+// checkProfile judges the profile alone, so that the flag is named and not the image.
+func checkProfile(p *specs.LinuxSeccomp) error {
+	problems := bundle.Validate(&specs.Spec{Linux: &specs.Linux{Seccomp: p}}).Must()
+	problems = slices.DeleteFunc(problems, func(p *bundle.Problem) bool { return !strings.HasPrefix(p.Pointer, "/linux/seccomp/") })
+	if len(problems) > 0 {
+		return problems
 	}
 	return nil
 }
