@@ -41,6 +41,11 @@ const (
 // verbs is the command table.
 func verbs() []verb {
 	return []verb{
+		{"pull", groupImage, false, pullCommand},
+		{"push", groupImage, false, pushCommand},
+		{"copy", groupImage, false, copyCommand},
+		{"import", groupImage, false, importCommand},
+		{"export", groupImage, false, exportCommand},
 		{"images", groupImage, false, imagesCommand},
 		{"inspect", groupImage, false, inspectCommand},
 		{"tag", groupImage, false, tagCommand},

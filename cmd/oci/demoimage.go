@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"github.com/opencontainers/go-digest"
 	ispecs "github.com/opencontainers/image-spec/specs-go"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-pipeline/oci/image/store"
 )
 
 // demoImage is the image that `oci demo` follows: this program and what a user of it needs, in two
@@ -120,4 +123,22 @@ func (m *demoImage) addLayer(files []demoFile) (ispec.Descriptor, digest.Digest,
 		return ispec.Descriptor{}, "", err
 	}
 	return m.add(ispec.MediaTypeImageLayerGzip, packed.Bytes()), diff.Digest(), nil
+}
+
+// Open and ReadBlob make the image a source of package distribution.
+func (m *demoImage) Open(_ context.Context, d ispec.Descriptor) (io.ReadCloser, error) {
+	b, ok := m.blobs[d.Digest]
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", d.Digest, store.ErrNotFound)
+	}
+	return io.NopCloser(bytes.NewReader(b)), nil
+}
+
+// ReadBlob gives a whole blob.
+func (m *demoImage) ReadBlob(_ context.Context, d ispec.Descriptor, _ int64) ([]byte, error) {
+	b, ok := m.blobs[d.Digest]
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", d.Digest, store.ErrNotFound)
+	}
+	return b, nil
 }

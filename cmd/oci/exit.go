@@ -11,9 +11,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oci-pipeline/oci/bundle"
+	"github.com/oci-pipeline/oci/distribution"
 	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/image/reference"
 	"github.com/oci-pipeline/oci/image/store"
+	"github.com/oci-pipeline/oci/image/transport"
 )
 
 // Exit statuses. `oci run` and `oci exec` give the program's own status instead, 128+n when
@@ -75,16 +77,22 @@ type exitRow struct {
 func exitTable() []exitRow {
 	return []exitRow{
 		{statusPlatform, []error{image.ErrNoPlatform}, "--platform chooses another one; `oci inspect` lists what there is"},
+		{statusDenied, []error{distribution.ErrUnauthorized}, "--creds or --authfile, or a login of docker or podman, gives credentials"},
+		{statusLimited, []error{distribution.ErrRateLimited}, "the registry says when to come back; with credentials the limit is often higher"},
 		{statusUnverified, []error{image.ErrDigestMismatch, image.ErrSizeMismatch}, "the content is not what its descriptor says: it was not kept"},
 		{statusMalformed, []error{
 			image.ErrMalformed, image.ErrTooLarge, image.ErrMediaType, image.ErrNoDigest, image.ErrDigestInvalid, image.ErrAlgorithm,
 			bundle.ErrSyntax, bundle.ErrTooLarge, bundle.ErrDuplicateKey, bundle.ErrTooDeep, bundle.ErrType, bundle.ErrVersion,
 			bundle.ErrMissing, bundle.ErrInvalid, bundle.ErrDuplicate, bundle.ErrNotRegular,
-			store.ErrNotStore, store.ErrNotRegular, store.ErrAmbiguous,
+			store.ErrNotStore, store.ErrNotRegular, store.ErrAmbiguous, transport.ErrCompressed,
 		}, ""},
-		{statusUsage, []error{reference.ErrSyntax, reference.ErrTransport, image.ErrPlatformSyntax, store.ErrName}, ""},
-		{statusNotFound, []error{store.ErrNotFound, errNoContainer, bundle.ErrNoConfig, bundle.ErrRootfs}, ""},
-		{statusNetwork, []error{context.DeadlineExceeded, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EHOSTUNREACH, syscall.ENETUNREACH}, ""},
+		{statusUsage, []error{reference.ErrSyntax, reference.ErrTransport, image.ErrPlatformSyntax, store.ErrName, transport.ErrUnsupported}, ""},
+		{statusNotFound, []error{distribution.ErrNotFound, transport.ErrNotFound, store.ErrNotFound, errNoContainer, bundle.ErrNoConfig, bundle.ErrRootfs}, ""},
+		{statusNetwork, []error{distribution.ErrInsecure}, "--insecure allows plain http and unproved certificates"},
+		{statusNetwork, []error{
+			distribution.ErrServer, distribution.ErrTimeout, distribution.ErrNetwork, distribution.ErrProtocol,
+			context.DeadlineExceeded, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EHOSTUNREACH, syscall.ENETUNREACH,
+		}, ""},
 		{statusStorage, []error{store.ErrBusy, store.ErrReadOnly, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO}, ""},
 		{statusDenied, []error{fs.ErrPermission}, ""},
 		{statusNotFound, []error{fs.ErrNotExist}, ""},

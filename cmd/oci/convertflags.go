@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/oci-pipeline/oci/bundle/convert"
+)
+
+// maxEnvFileLine bounds a line of --env-file; the kernel takes 128 KiB a string (execve(2)).
+const maxEnvFileLine = 128 << 10
+
+// convertFlags are the flags of run, create and bundle that say how the image's config becomes a
+// config.json. They are Docker's, by name and by syntax.
+type convertFlags struct {
+	o          convert.Options
+	entrypoint string
+	envFiles   []string
+	oomScore   int
+	flags      *pflag.FlagSet
+}
+
+func (c *convertFlags) register(f *pflag.FlagSet) {
+	c.flags = f
+	o := &c.o
+	f.StringArrayVarP(&o.Env, "env", "e", nil, "set an environment variable: `NAME=value`, or NAME to pass one on")
+	f.StringArrayVar(&c.envFiles, "env-file", nil, "read environment variables from `file`, one a line")
+	f.StringVar(&c.entrypoint, "entrypoint", "", "replace the image's entrypoint by `command`; \"\" for none")
+	f.StringVarP(&o.User, "user", "u", "", "run as `user[:group]`, names of the image or numbers")
+	f.StringArrayVar(&o.GroupAdd, "group-add", nil, "add a supplementary `group`")
+	f.StringVarP(&o.Workdir, "workdir", "w", "", "working `dir` in the container")
+	f.StringVar(&o.StopSignal, "stop-signal", "", "`signal` that asks the container to end")
+	f.StringArrayVar(&o.Ulimits, "ulimit", nil, "limit of a process: `name=soft[:hard]`")
+	f.IntVar(&c.oomScore, "oom-score-adj", 0, "`score` for the kernel's choice when memory runs out, -1000 to 1000")
+	c.registerFiles()
+	c.registerIsolation()
+	c.registerResources()
+}
+
+func (c *convertFlags) registerFiles() {
+	f, o := c.flags, &c.o
+	f.BoolVar(&o.ReadOnly, "read-only", false, "make the root file system read-only")
+	f.StringArrayVar(&o.Tmpfs, "tmpfs", nil, "mount a tmpfs: `dir[:options]`")
+	f.StringArrayVar(&o.Mounts, "mount", nil, "mount: `type=bind,source=/a,target=/b[,readonly]`")
+	f.StringArrayVarP(&o.Volumes, "volume", "v", nil, "bind a host directory: `source:dir[:options]`")
+	f.StringArrayVar(&o.Devices, "device", nil, "add a device of the host: `host[:container][:rwm]`")
+	f.StringVar(&o.ShmSize, "shm-size", "", "`size` of /dev/shm (default 64m)")
+	f.StringArrayVar(&o.Annotations, "annotation", nil, "set an annotation: `NAME=value`")
+	f.StringArrayVarP(&o.Labels, "label", "l", nil, "set a label, which becomes an annotation: `NAME[=value]`")
+}
+
+func (c *convertFlags) registerIsolation() {
+	f, o := c.flags, &c.o
+	f.StringVar(&o.Hostname, "hostname", "", "host `name` (default: the container's ID)")
+	f.StringVar(&o.Domainname, "domainname", "", "NIS domain `name`")
+	f.StringVar(&o.Network, "network", "", "network `namespace`: none, host or ns:PATH (default none)")
+	f.StringVar(&o.PID, "pid", "", "pid `namespace`: private, host or ns:PATH (default private)")
+	f.StringVar(&o.IPC, "ipc", "", "ipc `namespace`: private, none, host or ns:PATH (default private)")
+	f.StringVar(&o.UTS, "uts", "", "uts `namespace`: private, host or ns:PATH (default private)")
+	f.StringVar(&o.Cgroupns, "cgroupns", "", "cgroup `namespace`: private, host or ns:PATH (default private)")
+	f.StringArrayVar(&o.CapAdd, "cap-add", nil, "add a `capability`, or ALL")
+	f.StringArrayVar(&o.CapDrop, "cap-drop", nil, "take a `capability` away, or ALL")
+	f.BoolVar(&o.Privileged, "privileged", false, "all capabilities and devices, nothing masked: no protection of the host")
+	f.StringArrayVar(&o.SecurityOpts, "security-opt", nil, "`option`: seccomp=FILE|unconfined, no-new-privileges, apparmor=PROFILE, mask=PATHS, unmask=PATHS")
+	f.StringArrayVar(&o.Sysctls, "sysctl", nil, "kernel parameter of a namespace: `NAME=value`")
+}
+
+func (c *convertFlags) registerResources() {
+	f, o := c.flags, &c.o
+	f.StringVar(&o.CgroupsPath, "cgroups-path", "", "`path` of the container's cgroup")
+	f.StringVarP(&o.Memory, "memory", "m", "", "memory limit: `bytes`, or 512m")
+	f.StringVar(&o.MemorySwap, "memory-swap", "", "limit of memory and swap together: `bytes`; -1 for none")
+	f.StringVar(&o.MemoryReservation, "memory-reservation", "", "soft memory limit: `bytes`")
+	f.StringVar(&o.CPUs, "cpus", "", "processor time: `number` of CPUs, 1.5")
+	f.Uint64VarP(&o.CPUShares, "cpu-shares", "c", 0, "relative `weight` of processor time")
+	f.StringVar(&o.CpusetCpus, "cpuset-cpus", "", "`CPUs` to run on: 0-3,5")
+	f.StringVar(&o.CpusetMems, "cpuset-mems", "", "memory `nodes` to use")
+	f.Int64Var(&o.PidsLimit, "pids-limit", 0, "`number` of processes; -1 for no limit")
+}
+
+// options completes the options with what is not a plain value: files, and whether a flag was given.
+func (c *convertFlags) options(args []string) (convert.Options, error) {
+	o := c.o
+	o.Args = args
+	o.LookupEnv = os.LookupEnv
+	o.ImageLabels = convert.AllowUnsafe
+	if c.flags.Changed("oom-score-adj") {
+		o.OOMScoreAdj = &c.oomScore
+	}
+	if c.flags.Changed("entrypoint") {
+		var err error
+		if o.Entrypoint, err = convert.ParseEntrypoint(c.entrypoint); err != nil {
+			return o, err
+		}
+	}
+	for _, file := range c.envFiles {
+		lines, err := readLines(file)
+		if err != nil {
+			return o, fmt.Errorf("--env-file: %w", err)
+		}
+		o.EnvFile = append(o.EnvFile, lines...)
+	}
+	return o, nil
+}
+
+func readLines(path string) ([]string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var lines []string
+	s := bufio.NewScanner(f)
+	s.Buffer(nil, maxEnvFileLine)
+	for s.Scan() {
+		lines = append(lines, strings.TrimSuffix(s.Text(), "\r"))
+	}
+	return lines, s.Err()
+}

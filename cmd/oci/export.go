@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oci-pipeline/oci/image/reference"
+)
+
+func exportCommand(a *app) *cobra.Command {
+	var t transferFlags
+	cmd := &cobra.Command{
+		Use:   "export REF DESTINATION",
+		Short: "Write an image of the store to a layout or an archive",
+		Long: "Write an image of the store to oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME]. An archive\n" +
+			"is there whole or not at all; a layout keeps the images that it has.",
+		Args: exact(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := interruptible(cmd.Context())
+			defer stop()
+			to, err := reference.Parse(args[1])
+			if err != nil {
+				return err
+			}
+			if to.Transport == reference.Registry {
+				return usageErrorf(cmd, "%s is in a registry; `oci push` sends images there", to)
+			}
+			s, err := a.openStore(ctx)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			entry, err := find(ctx, s, args[0])
+			if err != nil {
+				return err
+			}
+			d, err := a.sendOut(ctx, s, entry.Descriptor, to, t)
+			if err == nil {
+				fmt.Fprintf(a.out, "%s %s\n", to, d.Digest)
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&t.platform, "platform", "", "the image for this `os/arch[/variant]`")
+	t.registerQuiet(cmd.Flags())
+	return cmd
+}

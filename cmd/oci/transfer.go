@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/spf13/pflag"
+
+	"github.com/oci-pipeline/oci/distribution"
+	"github.com/oci-pipeline/oci/distribution/credential"
+	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/image/reference"
+	"github.com/oci-pipeline/oci/image/store"
+	"github.com/oci-pipeline/oci/image/transport"
+)
+
+// transferFlags are the flags of every verb that may talk to a registry.
+type transferFlags struct {
+	platform, authFile, creds string
+	insecure, quiet           bool
+	jobs                      int
+}
+
+func (t *transferFlags) register(f *pflag.FlagSet) {
+	f.StringVar(&t.platform, "platform", "", "the image for this `os/arch[/variant]` (default: this machine's)")
+	f.BoolVar(&t.insecure, "insecure", false, "allow plain http and unproved certificates; loopback may always speak http")
+	f.StringVar(&t.authFile, "authfile", "", "read credentials from this `file` only")
+	f.StringVar(&t.creds, "creds", "", "`user:password` for the registry")
+	f.IntVarP(&t.jobs, "jobs", "j", 0, "`number` of blobs to move at once")
+}
+
+func (t *transferFlags) registerQuiet(f *pflag.FlagSet) {
+	f.BoolVarP(&t.quiet, "quiet", "q", false, "show no progress")
+}
+
+// client makes the registry client that the flags ask for.
+func (a *app) client(t transferFlags) (*distribution.Client, error) {
+	o := distribution.Options{Insecure: t.insecure, UserAgent: "oci/" + version, Logger: a.log}
+	o.Warn = func(host, text string) { fmt.Fprintf(a.err, "warning of %s: %s\n", host, text) }
+	if t.creds != "" {
+		user, password, _ := strings.Cut(t.creds, ":")
+		o.Credentials = credential.Static{Username: user, Password: password}
+	} else {
+		o.Credentials = credential.New(credential.Options{File: t.authFile})
+	}
+	return distribution.New(o)
+}
+
+// sink gives a store the shape that the client writes into.
+type sink struct{ *store.Store }
+
+// Ingest is store.Ingest with the type of package distribution.
+func (s sink) Ingest(ctx context.Context, d ispec.Descriptor) (distribution.Ingest, error) {
+	in, err := s.Store.Ingest(ctx, d)
+	if err != nil {
+		return nil, err // not a nil *store.Ingest in an interface that is not nil
+	}
+	return in, nil
+}
+
+// pulled is what a pull did, and what its JSON says.
+type pulled struct {
+	Name     string `json:"name"`
+	Digest   string `json:"digest"`   // of what the name means
+	Manifest string `json:"manifest"` // of the platform
+	ID       string `json:"id"`
+	Platform string `json:"platform"`
+	Fetched  int64  `json:"fetched"` // bytes moved
+	Reused   int64  `json:"reused"`  // bytes that were there already
+
+	image image.Image
+}
+
+// fetch brings what ref means into the store, without a name. The caller holds the store.
+func (a *app) fetch(ctx context.Context, s *store.Store, ref reference.Ref, t transferFlags) (ispec.Descriptor, pulled, error) {
+	want, err := parsePlatform(t.platform)
+	if err != nil {
+		return ispec.Descriptor{}, pulled{}, err
+	}
+	p := newProgress(a.err, t.quiet)
+	defer p.close()
+	if ref.Transport == reference.Registry {
+		return a.pullRegistry(ctx, s, ref, want, t, p)
+	}
+	return a.pullLocal(ctx, s, ref, want, t, p)
+}
+
+// pull brings what ref means into the store and names it there. The name is given last: until then
+// nothing of it is visible.
+func (a *app) pull(ctx context.Context, s *store.Store, ref reference.Ref, t transferFlags) (pulled, error) {
+	hold, err := s.Hold(ctx)
+	if err != nil {
+		return pulled{}, err
+	}
+	defer hold.Release()
+	root, done, err := a.fetch(ctx, s, ref, t)
+	if err == nil {
+		err = s.Tag(ctx, ref.String(), root)
+	}
+	if err != nil {
+		return pulled{}, err
+	}
+	done.Name, done.Digest = ref.String(), root.Digest.String()
+	done.Manifest, done.ID = done.image.Descriptor().Digest.String(), done.image.ID().String()
+	done.Platform = image.FormatPlatform(done.image.Config().Platform)
+	return done, nil
+}
+
+func (a *app) pullRegistry(ctx context.Context, s *store.Store, ref reference.Ref, want ispec.Platform, t transferFlags, p *progress) (ispec.Descriptor, pulled, error) {
+	c, err := a.client(t)
+	if err != nil {
+		return ispec.Descriptor{}, pulled{}, err
+	}
+	defer c.Close()
+	r, err := c.Pull(ctx, ref, sink{s}, distribution.PullOptions{Platform: want, Events: p.event, Jobs: t.jobs})
+	if err != nil {
+		return ispec.Descriptor{}, pulled{}, err
+	}
+	return r.Resolved.Root, pulled{Fetched: r.BytesFetched, Reused: r.BytesReused, image: r.Image}, nil
+}
+
+// Policies of --pull.
+const (
+	pullMissing = "missing"
+	pullAlways  = "always"
+	pullNever   = "never"
+)
+
+// ensure gives the image that arg names, from the store or, as policy says, pulled into it.
+func (a *app) ensure(ctx context.Context, s *store.Store, arg, policy string, t transferFlags) (name string, img image.Image, err error) {
+	want, err := parsePlatform(t.platform)
+	if err != nil {
+		return "", image.Image{}, err
+	}
+	switch policy {
+	case pullMissing, pullNever:
+		entry, err := find(ctx, s, arg)
+		if err == nil {
+			img, err = s.Image(ctx, entry.Descriptor, want)
+		}
+		if err == nil || policy == pullNever || !errors.Is(err, store.ErrNotFound) {
+			return entry.Name, img, err
+		}
+	case pullAlways:
+	default:
+		return "", image.Image{}, usageErrorf(nil, "--pull: %q is none of missing, always, never", policy)
+	}
+	ref, err := reference.Parse(arg)
+	if err != nil {
+		return "", image.Image{}, err
+	}
+	done, err := a.pull(ctx, s, ref, t)
+	return done.Name, done.image, err
+}
+
+// localSink gives a store the shape that package transport writes into.
+type localSink struct{ *store.Store }
+
+// Ingest is store.Ingest with the type of package transport.
+func (s localSink) Ingest(ctx context.Context, d ispec.Descriptor) (transport.Ingest, error) {
+	in, err := s.Store.Ingest(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	return in, nil
+}
+
+// pullLocal copies an image from a layout or an archive.
+func (a *app) pullLocal(ctx context.Context, s *store.Store, ref reference.Ref, want ispec.Platform, t transferFlags, p *progress) (ispec.Descriptor, pulled, error) {
+	src, err := transport.Open(ctx, ref)
+	if err != nil {
+		return ispec.Descriptor{}, pulled{}, err
+	}
+	defer src.Close()
+	c, err := transport.Copy(ctx, src, localSink{s}, transport.CopyOptions{Ref: ref, Platform: want, Jobs: t.jobs, Events: p.event})
+	if err != nil {
+		return ispec.Descriptor{}, pulled{}, err
+	}
+	return c.Resolved.Root, pulled{Fetched: c.Bytes, Reused: c.Reused, image: c.Image}, nil
+}
