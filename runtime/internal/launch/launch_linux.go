@@ -3,7 +3,6 @@ package launch
 import (
 	"errors"
 	"fmt"
-	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -152,10 +151,12 @@ func (p *Process) AwaitProgram() error {
 	return fmt.Errorf("unexpected report %d %d %d", kind, a, b)
 }
 
-// Attach returns a Process for one that an earlier process of ours started. pl may be nil: failures then
-// have no step name.
-func Attach(pid, report int, pl *plan.Plan) *Process {
-	return &Process{Pid: pid, PidFD: -1, report: report, plan: pl}
+// AwaitStart waits until the process has been let go and waits for the startContainer hooks.
+func (p *Process) AwaitStart() error { return p.Await(plan.PointStart) }
+
+// Attach returns a Process for one that an earlier process started. Its failures have no step name.
+func Attach(pid, report int) *Process {
+	return &Process{Pid: pid, PidFD: -1, report: report}
 }
 
 // record reads one record; ErrGone at the end of file.
@@ -207,14 +208,18 @@ func wait4(pid int) (unix.WaitStatus, error) {
 // Wait waits for the end of a process that this process started, and reaps it.
 func (p *Process) Wait() (unix.WaitStatus, error) { return wait4(p.Pid) }
 
+// Signal sends sig to the process.
+func (p *Process) Signal(sig unix.Signal) error {
+	if p.PidFD >= 0 {
+		return unix.PidfdSendSignal(p.PidFD, sig, nil, 0)
+	}
+	return unix.Kill(p.Pid, sig) // not yet reaped, so the id is not reused
+}
+
 // Kill ends the process and reaps it: what a failed start leaves.
 func (p *Process) Kill() {
-	if p.PidFD >= 0 {
-		unix.PidfdSendSignal(p.PidFD, unix.SIGKILL, nil, 0) //nolint:errcheck // it may have ended
-	} else if pr, err := os.FindProcess(p.Pid); err == nil {
-		pr.Kill() //nolint:errcheck // it may have ended
-	}
-	p.Wait() //nolint:errcheck // nothing is left to do
+	p.Signal(unix.SIGKILL) //nolint:errcheck // it may have ended
+	p.Wait()               //nolint:errcheck // nothing is left to do
 }
 
 // Close lets go of the handle.

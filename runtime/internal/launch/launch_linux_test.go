@@ -122,7 +122,7 @@ func execute(t testing.TB, dir string, s *specs.Spec) result {
 	}
 	err = p.Await(plan.PointReady)
 	if err == nil {
-		unix.Write(sync[1], []byte{1})
+		unix.Write(sync[1], []byte{1, 1})
 		err = p.AwaitProgram()
 	}
 	var text strings.Builder

@@ -26,8 +26,6 @@ type Input struct {
 	Seccomp []byte
 	// SeccompFlags are the SECCOMP_FILTER_FLAG_* to install it with.
 	SeccompFlags uint64
-	// CgroupSync makes the process wait at PointCgroup: it is not yet in its cgroups.
-	CgroupSync bool
 	// OwnStdio are the descriptors of 0, 1 and 2 that the container's user must be able to
 	// reopen, because they are pipes made for it.
 	OwnStdio []int
@@ -195,7 +193,7 @@ func (c *compiler) point(p Point, name string, report bool) {
 			mem(record(RecordPoint, uint32(p)), "record"), num(RecordSize))
 	}
 	fd, show := c.FDs.Sync, "fd.sync"
-	if p == PointReady {
+	if p == PointStart {
 		fd, show = c.FDs.Start, "fd.start"
 	}
 	c.add(name, "read", unix.SYS_READ, fdArg(fd, show), addr(c.newBuffer("byte", 8)), num(1)).notZero()

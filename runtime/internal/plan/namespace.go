@@ -168,12 +168,8 @@ func (c *compiler) lateFork() {
 	c.land(child)
 }
 
-// cgroup waits until the process is in its cgroups, and makes the cgroup namespace there.
+// cgroup makes the cgroup namespace. The process was cloned into its cgroups.
 func (c *compiler) cgroup() error {
-	c.pointer = "/linux/cgroupsPath"
-	if c.CgroupSync {
-		c.point(PointCgroup, "wait to be put into the cgroups", false)
-	}
 	if c.private(unix.CLONE_NEWCGROUP) {
 		c.pointer = "/linux/namespaces"
 		c.add("make the cgroup namespace", "unshare", unix.SYS_UNSHARE, imm(unix.CLONE_NEWCGROUP, "CLONE_NEWCGROUP")).

@@ -89,6 +89,8 @@ type Plan struct {
 	LateFork bool
 	// MapIDs means that the process waits, before anything else, for its id maps to be written.
 	MapIDs bool
+	// Late is the index of the first step after the start.
+	Late int
 	// FDs is the layout of descriptors that the steps assume.
 	FDs FDs
 	// SlotNames are for printing.
@@ -113,9 +115,8 @@ type Point uint32
 // The points, in the order in which a plan can have them.
 const (
 	PointMapped Point = iota + 1 // waits until the id maps are written
-	PointCgroup                  // waits until it is in its cgroup
 	PointHooks                   // reports; waits until the hooks before pivot_root have run
-	PointReady                   // reports; waits for the start
+	PointReady                   // reports; waits until its state is recorded, then for the start
 	PointStart                   // reports; waits until the startContainer hooks have run
 )
 
