@@ -1,0 +1,329 @@
+package unpack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-pipeline/oci/conformance/spec"
+	"github.com/oci-pipeline/oci/image"
+)
+
+// applyStream joins a layer's stream with what makes files of it.
+func applyStream(ctx context.Context, layer image.Layer, blobs Blobs, root *Root, form Form, o *Options, budget *int64) (LayerResult, error) {
+	s, err := openStream(ctx, layer, blobs, o)
+	if err != nil {
+		return LayerResult{}, err
+	}
+	defer s.Close()
+	a, err := newApplier(root, form, o)
+	if err != nil {
+		return LayerResult{}, err
+	}
+	defer a.close()
+	if s.result.Mislabelled {
+		a.warn.entry("", "the compression is not what the media type says",
+			"mediaType", layer.Descriptor.MediaType, "found", s.result.Compression)
+	}
+	m := &members{stream: s, log: newSplitLog(o.Log, o.Limits.LogBytes), limits: &o.Limits, budget: budget}
+	if err := m.each(a.apply); err != nil {
+		if m.local {
+			return LayerResult{}, err
+		}
+		return LayerResult{}, s.explain(err)
+	}
+	if err := s.prove(); err != nil {
+		return LayerResult{}, err
+	}
+	if err := a.finish(); err != nil {
+		return LayerResult{}, err
+	}
+	if m.log != nil {
+		if err := m.log.flush(); err != nil {
+			return LayerResult{}, err
+		}
+	}
+	if *budget -= s.result.Bytes; *budget < 0 {
+		return LayerResult{}, fail("apply", "", spec.Clause{}, ErrLimit, "the layers together have more than %d bytes uncompressed", o.Limits.TotalBytes)
+	}
+	res := a.result()
+	res.Layer, res.Entries, res.Bytes = layer, m.entries, s.result.Bytes
+	res.Compression, res.Mislabelled = s.result.Compression, s.result.Mislabelled
+	return res, nil
+}
+
+// applier makes files of the entries of one layer.
+type applier struct {
+	root   *Root
+	form   Form
+	o      *Options
+	warn   *warnings
+	owners owners
+	umask  uint32
+	buf    []byte
+
+	// made holds the directory entries that this layer made or passed through, by directory inode
+	// and name: that names them whatever symbolic links led there. The value is the position
+	// in the tar-split log of the content that the name has, or -1.
+	made map[uint64]int32
+	seed maphash.Seed
+
+	// attrs are the attributes that directories get at the end, by inode: what is made in a
+	// directory changes its mtime, and some modes would keep this process out.
+	attrs map[uint64]*dirAttr
+
+	links   []LowerLink
+	opaques map[string]bool // Overlay form: directories that got the opaque mark
+	opaque  bool            // Overlay form: the root hides all that is below
+	plinks  map[string]int  // AUFS's hardlinked files, by name: descriptors of nameless files
+}
+
+func newApplier(root *Root, form Form, o *Options) (*applier, error) {
+	root.forget() // each directory must be seen once by each layer
+	if form == Overlay {
+		if err := root.initialise(o); err != nil {
+			return nil, err
+		}
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(root.top.fd, &st); err != nil {
+		return nil, err
+	}
+	a := &applier{
+		root: root, form: form, o: o,
+		warn: newWarnings(o, o.Index), owners: newOwners(o), umask: processUmask(),
+		buf:  make([]byte, 128<<10),
+		made: map[uint64]int32{}, seed: maphash.MakeSeed(),
+		attrs: map[uint64]*dirAttr{}, opaques: map[string]bool{}, plinks: map[string]int{},
+	}
+	a.attrs[root.top.ino] = &dirAttr{mtime: st.Mtim, implicit: true}
+	return a, nil
+}
+
+// close releases what the applier holds besides the root.
+func (a *applier) close() {
+	for _, fd := range a.plinks {
+		unix.Close(fd)
+	}
+}
+
+// apply makes one entry.
+func (a *applier) apply(e *entry, p *payload) error {
+	a.root.trim()
+	if e.kind == skipped {
+		if e.note != "" {
+			a.warn.entry(e.path, e.note)
+		}
+		return nil
+	}
+	role, name, err := classify(e.path)
+	if err != nil {
+		return err
+	}
+	dirPath, base := split(e.path)
+	switch role {
+	case hidden:
+		return nil
+	case plink:
+		return wrap(e, a.keepPlink(e, base, p))
+	case whiteout, opaque:
+		if e.kind != regular && e.kind != hardlink { // AUFS makes hardlinks of its whiteouts
+			return fail("apply", e.path, spec.LayerWhiteout, ErrWhiteout, "it is not a file")
+		}
+	}
+	if e.path == "" {
+		return wrap(e, a.applyRoot(e))
+	}
+	d, err := a.walk(dirPath, true)
+	if err != nil {
+		return wrap(e, err)
+	}
+	switch role {
+	case whiteout:
+		err = a.applyWhiteout(d, name)
+	case opaque:
+		err = a.applyOpaque(d)
+	default:
+		err = a.place(d, base, e, p)
+	}
+	return wrap(e, err)
+}
+
+// wrap names the entry in an error.
+func wrap(e *entry, err error) error {
+	var own *Error
+	if err == nil || errors.As(err, &own) && own.Subject != "" {
+		return err
+	}
+	return &Error{Op: "apply", Subject: e.path, Err: err}
+}
+
+// key names a directory entry.
+func (a *applier) key(ino uint64, name string) uint64 {
+	var h maphash.Hash
+	h.SetSeed(a.seed)
+	var b [8]byte
+	for i := range b {
+		b[i] = byte(ino >> (8 * i))
+	}
+	h.Write(b[:])
+	h.WriteString(name)
+	return h.Sum64()
+}
+
+// ours tells whether this layer made a directory entry: in Overlay form there are no others.
+func (a *applier) ours(d *dir, name string) bool {
+	if a.form == Overlay {
+		return true
+	}
+	_, ok := a.made[a.key(d.ino, name)]
+	return ok
+}
+
+// place makes an ordinary entry. What is there already goes, except a directory under a directory.
+func (a *applier) place(d *dir, name string, e *entry, p *payload) error {
+	if e.kind == hardlink {
+		return a.placeLink(d, name, e)
+	}
+	if len(a.links) > 0 {
+		a.dropLinks(join(d.path, name))
+	}
+	if e.kind == directory {
+		return a.placeDir(d, name, e)
+	}
+	if e.kind == charDevice && e.major == 0 && e.minor == 0 {
+		if a.o.Devices == DeviceSkip {
+			a.warn.entry(e.path, "a device 0/0 is left out: overlayfs would take it for a whiteout")
+			return nil
+		}
+		return fail("apply", e.path, spec.LayerWhiteout, ErrDevice, "a device 0/0 would be a whiteout to overlayfs; to leave it out, skip devices")
+	}
+	err := a.create(d, name, e, p)
+	if err == unix.EEXIST {
+		if a.ours(d, name) {
+			a.warn.once("duplicate", e.path, "the layer has a name twice; the last entry counts")
+		}
+		if _, err := a.clear(d, name); err != nil {
+			return err
+		}
+		err = a.create(d, name, e, p)
+	}
+	return err
+}
+
+// create makes an entry that is no directory and no hardlink: EEXIST if the name is taken.
+func (a *applier) create(d *dir, name string, e *entry, p *payload) error {
+	if e.kind == regular {
+		return a.createFile(d, name, e, p)
+	}
+	var err error
+	switch e.kind {
+	case symlink:
+		err = unix.Symlinkat(e.link, d.fd, name)
+	case fifo:
+		err = unix.Mknodat(d.fd, name, unix.S_IFIFO|e.mode, 0)
+	case charDevice:
+		err = unix.Mknodat(d.fd, name, unix.S_IFCHR|e.mode, int(unix.Mkdev(e.major, e.minor)))
+	case blockDevice:
+		err = unix.Mknodat(d.fd, name, unix.S_IFBLK|e.mode, int(unix.Mkdev(e.major, e.minor)))
+	}
+	if err == unix.EPERM && (e.kind == charDevice || e.kind == blockDevice) {
+		if a.o.Devices == DeviceSkip {
+			a.warn.entry(e.path, "a device is left out: this process may not make it")
+			return nil
+		}
+		return fail("apply", e.path, spec.LayerAttributes, ErrDevice, "device %d:%d: %w; run as root, or skip devices", e.major, e.minor, err)
+	}
+	if err != nil {
+		return err
+	}
+	a.made[a.key(d.ino, name)] = -1
+	return a.attributes(d, name, e)
+}
+
+// createFile makes a regular file: content first, since writing drops setuid bits and capabilities.
+func (a *applier) createFile(d *dir, name string, e *entry, p *payload) error {
+	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	fd, err := unix.Openat(d.fd, name, flags, e.mode&0o777)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	pos := p.land()
+	a.made[a.key(d.ino, name)] = int32(pos)
+	if err := a.write(fd, e, p); err != nil {
+		return err
+	}
+	return a.fileAttributes(d, name, fd, e)
+}
+
+// clear removes name from d with all that is below it. In Overlay form it tells whether that was a
+// whiteout or an opaque directory: whatever takes the place must go on hiding what is below.
+func (a *applier) clear(d *dir, name string) (hiding bool, err error) {
+	var st unix.Stat_t
+	if err := unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return false, err
+	}
+	path := join(d.path, name)
+	if a.form == Overlay {
+		hiding = isWhiteout(&st) || a.opaques[path]
+	}
+	var self unix.Stat_t
+	self.Ino = d.ino
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		a.root.forgetTree(path)
+		delete(a.opaques, path)
+	}
+	if err := a.gone(d.fd, &self, name); err != nil {
+		return false, err
+	}
+	err = a.root.remove(d.fd, name, a.gone)
+	if err == unix.ENOENT {
+		err = nil // gone moved it away
+	}
+	return hiding, err
+}
+
+// gone is called before a name is removed: what was noted about it must not be found again when
+// its inode number is used anew, and content that the log relies on is kept.
+func (a *applier) gone(parent int, dirStat *unix.Stat_t, name string) error {
+	k := a.key(dirStat.Ino, name)
+	pos, ok := a.made[k]
+	delete(a.made, k)
+	if ok && pos >= 0 && a.o.Replaced != nil {
+		return unix.Renameat(parent, name, a.o.Replaced.top.fd, fmt.Sprint(pos))
+	}
+	var st unix.Stat_t
+	if err := unix.Fstatat(parent, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		if err == unix.ENOENT {
+			err = nil
+		}
+		return err
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		delete(a.attrs, st.Ino)
+	}
+	return nil
+}
+
+// processUmask reads the umask without changing it: it is shared by all threads.
+func processUmask() uint32 {
+	raw, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0o777 // not known: each mode is then set explicitly
+	}
+	_, rest, ok := strings.Cut(string(raw), "\nUmask:\t")
+	var mask uint32
+	if !ok {
+		return 0o777
+	}
+	if _, err := fmt.Sscanf(rest, "%o", &mask); err != nil {
+		return 0o777
+	}
+	return mask
+}

@@ -1,0 +1,212 @@
+package unpack
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/oci-pipeline/oci/image"
+)
+
+// Compressions that are recognised only to be refused by name.
+const (
+	compressedXZ    image.Compression = "xz"
+	compressedBzip2 image.Compression = "bzip2"
+)
+
+// tarBlock is the size of a tar header.
+const tarBlock = 512
+
+// sniff tells the compression from the first bytes of a blob. A tar whose first name happens to
+// start with another format's magic number is known by its header checksum.
+func sniff(head []byte) image.Compression {
+	switch {
+	case isTarHeader(head):
+		return image.Uncompressed
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+		return image.Gzip
+	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}),
+		// A skippable frame, which zstd:chunked and pzstd put first.
+		len(head) >= 4 && head[0]&0xf0 == 0x50 && bytes.HasPrefix(head[1:], []byte{0x2a, 0x4d, 0x18}):
+		return image.Zstd
+	case bytes.HasPrefix(head, []byte{0xfd, '7', 'z', 'X', 'Z', 0}):
+		return compressedXZ
+	case bytes.HasPrefix(head, []byte("BZh")):
+		return compressedBzip2
+	}
+	return image.Uncompressed
+}
+
+// isTarHeader tells whether b starts with a block whose checksum field holds its sum.
+func isTarHeader(b []byte) bool {
+	if len(b) < tarBlock {
+		return false
+	}
+	sum, want := 0, 0
+	for i, c := range b[:tarBlock] {
+		if i >= 148 && i < 156 { // the checksum field counts as spaces
+			c = ' '
+		}
+		sum += int(c)
+	}
+	for _, c := range bytes.Trim(b[148:156], " \x00") {
+		if c < '0' || c > '7' {
+			return false
+		}
+		want = want<<3 | int(c-'0')
+	}
+	return sum == want
+}
+
+// decompress gives the uncompressed bytes of r and the compression found. The bytes decide, not
+// the media type, since mislabelled layers exist and the digests prove the content either way;
+// the caller reports a difference. Close the result to release its memory.
+func decompress(r io.Reader, limits Limits) (io.ReadCloser, image.Compression, error) {
+	br := bufio.NewReaderSize(r, 64<<10) // klauspost's inflate has a fast path for *bufio.Reader
+	head, err := br.Peek(tarBlock)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, image.Uncompressed, err
+	}
+	c := sniff(head)
+	switch c {
+	case image.Gzip:
+		z, err := newGzip(br)
+		return z, c, err
+	case image.Zstd:
+		z, err := newZstd(br, limits.Window)
+		return z, c, err
+	case compressedXZ, compressedBzip2:
+		return nil, c, fmt.Errorf("%w: %v layers are not supported; rebuild the image with gzip or zstd", ErrCompression, c)
+	}
+	return io.NopCloser(br), image.Uncompressed, nil
+}
+
+// gzipReader reads all members of a gzip stream. After the last one only zero bytes may follow:
+// tape-style padding is common, anything else is garbage or an attack on readers that stop early.
+type gzipReader struct {
+	z   *gzip.Reader
+	br  *bufio.Reader
+	err error
+}
+
+func newGzip(br *bufio.Reader) (io.ReadCloser, error) {
+	z, err := gzip.NewReader(br)
+	if err != nil {
+		return nil, compressionError(image.Gzip, err)
+	}
+	z.Multistream(false)
+	return &gzipReader{z: z, br: br}, nil
+}
+
+func (g *gzipReader) Read(p []byte) (int, error) {
+	for g.err == nil {
+		n, err := g.z.Read(p)
+		if err == io.EOF {
+			err = g.nextMember()
+		} else if err != nil {
+			err = compressionError(image.Gzip, err)
+		}
+		g.err = err
+		if n > 0 || len(p) == 0 {
+			return n, nil
+		}
+	}
+	return 0, g.err
+}
+
+func (g *gzipReader) Close() error { return nil }
+
+// nextMember starts the next member; io.EOF if there is none.
+func (g *gzipReader) nextMember() error {
+	next, err := g.br.Peek(2)
+	if len(next) == 0 {
+		return notNil(err)
+	}
+	if len(next) == 2 && next[0] == 0x1f && next[1] == 0x8b {
+		if err := g.z.Reset(g.br); err != nil {
+			return compressionError(image.Gzip, err)
+		}
+		g.z.Multistream(false)
+		return nil
+	}
+	for {
+		b, err := g.br.ReadByte()
+		if err != nil {
+			return err
+		}
+		if b != 0 {
+			return fmt.Errorf("%w: gzip: garbage after the last member", ErrCompression)
+		}
+	}
+}
+
+func notNil(err error) error {
+	if err == nil {
+		return io.EOF
+	}
+	return err
+}
+
+// zstdReader names the errors of the decoder.
+type zstdReader struct{ d *zstd.Decoder }
+
+// newZstd decodes in the calling goroutine. window bounds what a frame header of 14 bytes can make
+// the decoder allocate; its own default would be 512 MiB.
+func newZstd(r io.Reader, window int64) (io.ReadCloser, error) {
+	d, err := zstd.NewReader(r,
+		zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(uint64(max(min(window, 1<<40), zstd.MinWindowSize))))
+	if err != nil {
+		return nil, compressionError(image.Zstd, err)
+	}
+	return &zstdReader{d}, nil
+}
+
+func (z *zstdReader) Read(p []byte) (int, error) {
+	n, err := z.d.Read(p)
+	if err != nil && err != io.EOF {
+		err = compressionError(image.Zstd, err)
+	}
+	return n, err
+}
+
+func (z *zstdReader) Close() error {
+	z.d.Close()
+	return nil
+}
+
+// sourceError is an error of the blob, as opposed to one of its compression.
+type sourceError struct{ error }
+
+func (e sourceError) Unwrap() error { return e.error }
+
+// sourceReader marks the errors of r, so that they pass through a decompressor recognised.
+type sourceReader struct{ r io.Reader }
+
+func (s sourceReader) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && err != io.EOF {
+		err = sourceError{err}
+	}
+	return n, err
+}
+
+// compressionError names a failure of a decompressor. Errors of the blob itself stay what they are.
+func compressionError(c image.Compression, err error) error {
+	var src sourceError
+	switch {
+	case errors.As(err, &src):
+		return src
+	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
+		return fmt.Errorf("%w: zstd: the window is larger than allowed: %w", ErrLimit, err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: %s: the stream is cut short", ErrCompression, c)
+	}
+	return fmt.Errorf("%w: %s: %w", ErrCompression, c, err)
+}

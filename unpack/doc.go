@@ -1,0 +1,47 @@
+// Package unpack turns the layers of an image into files: layer blobs in, a root filesystem out.
+//
+// One pass over each blob does everything: blob reader, digest of the blob, decompression, digest
+// of the tar (DiffID), tar parser, files, and the tar-split log from which the tar can be rebuilt
+// bit for bit. The stages are a few goroutines joined by a fixed number of reused buffers, so
+// memory does not grow with the image. A blob is read to its very end, also past the end-of-archive
+// marker, since the digests cover all of it.
+//
+// # Two forms
+//
+// Merged applies the layers in order to one directory, which then is the root filesystem.
+// Overlay applies one layer by itself to its own directory, in the form that overlayfs wants for a
+// lower layer: a whiteout is a character device 0/0, an opaque directory carries the xattr
+// trusted.overlay.opaque (user.overlay.opaque with [Options.UserXattr]). Both forms give the same
+// tree. What a layer by itself cannot say, because it depends on the layers below, is reported in
+// [LayerResult] and settled by package snapshot: the attributes of directories that the layer
+// passes through without an entry of their own, hardlinks to files of lower layers, and an opaque root.
+//
+// # What it promises
+//
+//   - [Unpack] returns a Rootfs only if the digest and size of each blob and the DiffID of each
+//     layer were proved. On failure the target is removed again. A caller of [ApplyLayer] must
+//     treat the directory as worthless until it returns without an error.
+//   - Nothing outside the root changes, whatever a layer holds. Names are never joined to path
+//     strings: each operation is relative to a directory file descriptor and names one component;
+//     directories are opened one component at a time with openat2(RESOLVE_BENEATH|
+//     RESOLVE_NO_SYMLINKS|RESOLVE_NO_XDEV), reads resolve with RESOLVE_IN_ROOT. Kernels without
+//     openat2 get a walk with O_NOFOLLOW. Cached directory descriptors are dropped when the
+//     directory is removed or replaced (CVE-2025-47290).
+//   - Whiteouts act on lower layers only, wherever in the layer they stand (layer.md, Whiteouts).
+//   - Owners, modes, times, xattrs, capabilities and devices are as the entry says, or the error
+//     names the entry and the fix ([Options.SingleID], [Options.Devices]).
+//
+// # Symbolic links on the way to an entry
+//
+// A layer is a change set that stands by itself. So a symbolic link that the same layer made is
+// followed (inside the root), while one that a lower layer made and that now stands where this
+// layer needs a directory is replaced by a directory: what overlayfs shows when each layer is
+// unpacked by itself, as Docker and Podman do.
+//
+// # What it refuses
+//
+// Entry names with a ".." component, with a NUL, or empty; anything but a directory at the root;
+// hardlinks out of the root or to a directory; whiteouts that name nothing, "." or ".."; devices
+// 0/0, which overlayfs would take for whiteouts; malformed tar; xz and bzip2; more entries, bytes,
+// depth, window or compression ratio than [Limits] allow.
+package unpack

@@ -1,0 +1,110 @@
+package unpack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/oci-pipeline/oci/conformance/spec"
+	"github.com/oci-pipeline/oci/image"
+)
+
+// Rootfs is a root filesystem that was unpacked and proved. It comes from Unpack only.
+type Rootfs struct {
+	dir    string
+	layers []LayerResult
+}
+
+// Dir is the directory that holds the files.
+func (r Rootfs) Dir() string { return r.dir }
+
+// Layers tells what each layer was, base first.
+func (r Rootfs) Layers() []LayerResult { return r.layers }
+
+// Unpack applies layers, base first, to dir, which must be absent or an empty directory (else
+// ErrNotEmpty), and gives the root filesystem. Each layer's blob digest, size and DiffID are
+// proved. On failure dir is as it was before: absent, or empty.
+//
+// The attributes of the root are those of the topmost "./" entry; if no layer has one, mode 0755,
+// owner 0:0 and the epoch.
+func Unpack(ctx context.Context, layers []image.Layer, blobs Blobs, dir string, o Options) (_ Rootfs, err error) {
+	if o.Log != nil || o.Replaced != nil {
+		return Rootfs{}, fail("unpack", dir, spec.Clause{}, ErrDescriptor, "a log belongs to one layer")
+	}
+	o.Limits = o.Limits.withDefaults()
+	made, err := makeTarget(dir)
+	if err != nil {
+		return Rootfs{}, &Error{Op: "unpack", Subject: dir, Err: err}
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, undoTarget(dir, made))
+		}
+	}()
+	root, err := OpenRoot(dir)
+	if err != nil {
+		return Rootfs{}, err
+	}
+	defer root.Close()
+	if err := root.initialise(&o); err != nil {
+		return Rootfs{}, &Error{Op: "unpack", Subject: dir, Err: err}
+	}
+	budget := o.Limits.TotalBytes
+	res := Rootfs{dir: dir}
+	for i, layer := range layers {
+		o.Index = i + 1
+		done, err := applyLayer(ctx, layer, blobs, root, Merged, &o, &budget)
+		if err != nil {
+			return Rootfs{}, err
+		}
+		res.layers = append(res.layers, done)
+	}
+	return res, nil
+}
+
+// makeTarget makes dir, or checks that it is an empty directory; it tells whether it made it.
+func makeTarget(dir string) (bool, error) {
+	err := os.Mkdir(dir, 0o755)
+	if err == nil {
+		return true, nil
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		return false, err
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(1)
+	switch {
+	case len(names) > 0:
+		return false, ErrNotEmpty
+	case err != nil && err != io.EOF: //nolint:errorlint // documented to be io.EOF itself
+		return false, fmt.Errorf("%w: %w", ErrNotEmpty, err)
+	}
+	return false, nil
+}
+
+// undoTarget removes what Unpack made. The directory may hold anything that an image made: it is
+// emptied by descriptor, like all else here.
+func undoTarget(dir string, made bool) error {
+	root, err := OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	err = root.RemoveContents()
+	if cerr := root.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil && made {
+		err = os.Remove(dir)
+	}
+	if err != nil {
+		return &Error{Op: "remove", Subject: dir, Err: err}
+	}
+	return nil
+}

@@ -1,0 +1,127 @@
+package unpack
+
+import (
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// walk opens the directory at path. With create, what is missing is made; a symbolic link of this
+// layer is followed, and anything else in the way is replaced. Without, what is not there is ENOENT.
+func (a *applier) walk(path string, create bool) (*dir, error) {
+	if d := a.root.cached(path); d != nil {
+		return d, nil
+	}
+	d, links := &a.root.top, 0
+	for rest := path; rest != ""; {
+		var comp string
+		comp, rest, _ = strings.Cut(rest, "/")
+		switch comp {
+		case "", ".":
+			continue
+		case "..":
+			up, _ := split(d.path)
+			var err error
+			if d, err = a.root.existing(up); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		next, target, err := a.step(d, comp, create)
+		if err != nil {
+			return nil, err
+		}
+		if next != nil {
+			d = next
+			continue
+		}
+		if links++; links > maxLinks {
+			return nil, unix.ELOOP
+		}
+		if strings.HasPrefix(target, "/") {
+			d = &a.root.top
+		}
+		rest = target + "/" + rest
+	}
+	return d, nil
+}
+
+// step opens the directory name in d, or gives the target of the symbolic link that it is.
+func (a *applier) step(d *dir, name string, create bool) (*dir, string, error) {
+	c, err := a.root.child(d, name)
+	if err == nil {
+		a.touch(d, name, c)
+		return c, "", nil
+	}
+	if err == unix.ENOTDIR {
+		if a.ours(d, name) {
+			if target, err := readlink(d.fd, name); err == nil {
+				return nil, target, nil
+			}
+		}
+		if !create {
+			return nil, "", unix.ENOENT
+		}
+		return a.implicit(d, name, true)
+	}
+	if err != unix.ENOENT || !create {
+		return nil, "", err
+	}
+	return a.implicit(d, name, false)
+}
+
+// touch notes that this layer has a directory, before the first change in it.
+func (a *applier) touch(d *dir, name string, c *dir) {
+	if a.attrs[c.ino] != nil {
+		return
+	}
+	a.made[a.key(d.ino, name)] = -1
+	a.attrs[c.ino] = &dirAttr{path: c.path, mtime: c.mtime, implicit: true}
+}
+
+// implicit makes a directory that the layer has no entry for, in place of whatever is there.
+func (a *applier) implicit(d *dir, name string, occupied bool) (*dir, string, error) {
+	if strings.Count(d.path, "/")+2 > a.o.Limits.Depth {
+		return nil, "", fmt.Errorf("%w: %d directories deep", ErrLimit, a.o.Limits.Depth)
+	}
+	hiding := false
+	if occupied {
+		var err error
+		if hiding, err = a.clear(d, name); err != nil {
+			return nil, "", err
+		}
+	}
+	a.dropLinks(join(d.path, name))
+	if err := unix.Mkdirat(d.fd, name, 0o755); err != nil {
+		return nil, "", err
+	}
+	if err := a.chown(d, name, 0, 0); err != nil {
+		return nil, "", err
+	}
+	c, err := a.root.child(d, name)
+	if err != nil {
+		return nil, "", err
+	}
+	a.made[a.key(d.ino, name)] = -1
+	a.attrs[c.ino] = &dirAttr{path: c.path, mode: 0o755, chmod: a.umask&0o755 != 0, implicit: !hiding}
+	if c.setgid { // inherited: what is made in it must not inherit it too
+		if err := a.dropSetgid(d, name, c); err != nil {
+			return nil, "", err
+		}
+	}
+	if hiding {
+		err = a.markOpaque(c)
+	}
+	return c, "", err
+}
+
+func (a *applier) dropSetgid(d *dir, name string, c *dir) error {
+	fd, err := a.root.openComponent(d.fd, name, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	c.setgid = false
+	return unix.Fchmod(fd, 0o755)
+}
