@@ -159,7 +159,7 @@ func netError(err error) error {
 	var n net.Error
 	var cert *tls.CertificateVerificationError
 	switch {
-	case errors.Is(err, ErrTimeout), errors.Is(err, ErrInsecure), errors.Is(err, ErrNetwork):
+	case errors.Is(err, ErrTimeout), errors.Is(err, ErrInsecure), errors.Is(err, ErrNetwork), errors.Is(err, ErrProtocol):
 		return err
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return fmt.Errorf("%w: the registry speaks plain http", ErrInsecure)

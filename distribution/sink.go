@@ -28,12 +28,13 @@ type Ingest interface {
 	// Close ends the work and keeps what is there, for a later Ingest to go on. After Commit or
 	// Abort it does nothing.
 	Close() error
-	// Abort ends the work and forgets what is there.
+	// Abort ends the work and forgets what is there. It may follow a Commit that failed.
 	Abort() error
 }
 
-// Source is where Push takes content from. Open may be called at the same time; what it gives is
-// proved by Push. A reader that is also an io.Seeker is not read through to resume an upload.
+// Source is where Push takes content from. Open may be called at the same time. Push proves the
+// manifests that it gives; the registry proves the blobs. A reader that is also an io.Seeker is not
+// read through to go on with an upload.
 type Source interface {
 	Open(ctx context.Context, d ispec.Descriptor) (io.ReadCloser, error)
 }

@@ -1,0 +1,222 @@
+package distribution
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oci-pipeline/oci/conformance/spec"
+	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/image/reference"
+)
+
+// PushOptions say how to push. The zero value sends each blob in one request.
+type PushOptions struct {
+	// Events hears of the transfer.
+	Events image.EventFunc
+	// Jobs is how many blobs move at once; 6 if 0.
+	Jobs int
+	// ChunkSize sends larger blobs in chunks of so many bytes; 0 does so only after the registry
+	// refused a whole one (413).
+	ChunkSize int64
+	// MountFrom is another repository of the same registry that may have the blobs.
+	MountFrom string
+}
+
+type push struct {
+	c    *Client
+	h    *host
+	ref  reference.Ref
+	src  Source
+	o    PushOptions
+	gate chan struct{} // one entry a blob that moves
+}
+
+// Push sends what d names, an index with all below it or a manifest, to the place that ref names.
+// What a manifest needs is sent before it, bytes are never changed, and what the registry has is
+// not sent again. Layers that are not to be distributed are left out.
+func (c *Client) Push(ctx context.Context, ref reference.Ref, src Source, d ispec.Descriptor, o PushOptions) error {
+	h, err := c.registryRef("push", ref)
+	if err != nil {
+		return err
+	}
+	if o.Jobs <= 0 {
+		o.Jobs = defaultJobs
+	}
+	if ref.Digest != "" && ref.Digest != d.Digest {
+		return wrap("push", ref.String(), fmt.Errorf("%w: the content is %s", image.ErrDigestMismatch, d.Digest))
+	}
+	p := &push{c: c, h: h, ref: ref, src: src, o: o, gate: make(chan struct{}, o.Jobs)}
+	return wrap("push", ref.String(), p.node(ctx, d, ref.Reference(), 0))
+}
+
+func (p *push) emit(kind image.EventKind, d ispec.Descriptor, at int64, err error) {
+	p.o.Events.Emit(image.Event{Kind: kind, Descriptor: d, Ref: p.ref.String(), Bytes: at, Total: d.Size, Err: err})
+}
+
+func (p *push) scopes() []string {
+	s := []string{"repository:" + p.ref.Repository + ":pull,push"}
+	if p.o.MountFrom != "" {
+		s = append(s, pullScope(p.o.MountFrom)...)
+	}
+	return s
+}
+
+// node pushes a manifest or index with all it needs, under the name as.
+func (p *push) node(ctx context.Context, d ispec.Descriptor, as string, depth int) error {
+	if depth > image.MaxIndexDepth {
+		return fmt.Errorf("index %s: %w: more than %d indexes within each other", d.Digest, image.ErrMalformed, image.MaxIndexDepth)
+	}
+	if err := image.ValidateDescriptor(d); err != nil {
+		return err
+	}
+	if ok, err := p.hasManifest(ctx, d, as); ok || err != nil {
+		if ok {
+			p.emit(image.EventReused, d, d.Size, nil)
+		}
+		return err
+	}
+	raw, err := p.read(ctx, d, image.MaxManifestSize)
+	if err != nil {
+		return err
+	}
+	var subject *ispec.Descriptor
+	switch {
+	case image.IsIndex(d.MediaType):
+		idx, err := image.DecodeIndex(raw, d.MediaType)
+		if err != nil {
+			return err
+		}
+		for _, m := range idx.Manifests {
+			if err := p.node(ctx, m, m.Digest.String(), depth+1); err != nil {
+				return err
+			}
+		}
+		subject = idx.Subject
+	case image.IsManifest(d.MediaType):
+		m, err := image.DecodeManifest(raw, d.MediaType)
+		if err != nil {
+			return err
+		}
+		if err := p.blobs(ctx, m); err != nil {
+			return err
+		}
+		subject = m.Subject
+	default: // an index may hold what only others understand (IS-I1)
+	}
+	return p.putManifest(ctx, d, raw, as, subject)
+}
+
+// read gives content from the source, proved: what is wrong here must not get there.
+func (p *push) read(ctx context.Context, d ispec.Descriptor, limit int64) ([]byte, error) {
+	r, err := p.src.Open(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close() //nolint:errcheck // read only
+	return image.ReadAll(r, d, limit)
+}
+
+// hasManifest tells whether the registry has d under the name as.
+func (p *push) hasManifest(ctx context.Context, d ispec.Descriptor, as string) (bool, error) {
+	resp, err := p.c.do(ctx, p.h, request{
+		method: http.MethodHead, path: manifestPath(p.ref.Repository, as),
+		scopes: p.scopes(), repo: p.ref.Repository, header: accept(),
+		ok: []int{http.StatusOK, http.StatusNotFound, http.StatusMethodNotAllowed},
+	})
+	if err != nil {
+		return false, err
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode == http.StatusOK && resp.Header.Get("Docker-Content-Digest") == d.Digest.String(), nil
+}
+
+func (p *push) putManifest(ctx context.Context, d ispec.Descriptor, raw []byte, as string, subject *ispec.Descriptor) error {
+	p.emit(image.EventStarted, d, 0, nil)
+	resp, err := p.c.do(ctx, p.h, request{
+		method: http.MethodPut, path: manifestPath(p.ref.Repository, as),
+		scopes: p.scopes(), repo: p.ref.Repository,
+		header: http.Header{"Content-Type": {d.MediaType}},
+		body:   func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil },
+		length: int64(len(raw)),
+		ok:     []int{http.StatusCreated, http.StatusOK, http.StatusAccepted},
+	})
+	if err != nil {
+		p.emit(image.EventFailed, d, 0, err)
+		return &Error{Op: "push manifest", Subject: d.Digest.String(), Clause: clauseOf(err), Err: err}
+	}
+	_ = resp.Body.Close()
+	if got := digest.Digest(resp.Header.Get("Docker-Content-Digest")); got != "" && got != d.Digest &&
+		image.ValidateDigest(got) == nil && got.Algorithm() == d.Digest.Algorithm() {
+		return &Error{
+			Op: "push manifest", Subject: d.Digest.String(), Clause: spec.PushManifestBytes,
+			Err: fmt.Errorf("%w: the registry stored %s", image.ErrDigestMismatch, got),
+		}
+	}
+	p.emit(image.EventDone, d, d.Size, nil)
+	if subject != nil && resp.Header.Get("Oci-Subject") == "" {
+		return p.c.addReferrer(ctx, p, *subject, d, raw)
+	}
+	return nil
+}
+
+// blobs pushes the config and the layers of a manifest, largest first.
+func (p *push) blobs(ctx context.Context, m ispec.Manifest) error {
+	list := distinct(append([]ispec.Descriptor{m.Config}, m.Layers...))
+	list = slices.DeleteFunc(list, func(d ispec.Descriptor) bool { return image.IsForeign(d.MediaType) })
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(p.o.Jobs)
+	for _, d := range list {
+		g.Go(func() error {
+			err := p.blob(gctx, d)
+			if err != nil {
+				err = wrap("push blob", d.Digest.String(), err)
+				p.emit(image.EventFailed, d, 0, err)
+			}
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+// blob pushes one blob, unless it is there.
+func (p *push) blob(ctx context.Context, d ispec.Descriptor) error {
+	resp, err := p.c.do(ctx, p.h, request{
+		method: http.MethodHead, path: blobPath(p.ref.Repository, d.Digest.String()),
+		scopes: p.scopes(), repo: p.ref.Repository, ok: []int{http.StatusOK, http.StatusNotFound},
+	})
+	if err != nil {
+		return err
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode == http.StatusOK {
+		p.emit(image.EventReused, d, d.Size, nil)
+		return nil
+	}
+	p.emit(image.EventStarted, d, 0, nil)
+	u := &upload{p: p, d: d}
+	whole := p.o.ChunkSize <= 0 || d.Size <= p.o.ChunkSize
+	if whole {
+		err = u.whole(ctx)
+		var s *StatusError
+		if errors.As(err, &s) && s.Status == http.StatusRequestEntityTooLarge && d.Size > 0 {
+			whole = false // a proxy that bounds bodies, most likely
+		}
+	}
+	if !whole {
+		err = u.chunked(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	p.emit(image.EventDone, d, d.Size, nil)
+	return nil
+}
