@@ -55,7 +55,7 @@ func testRoot() files { return files{"/etc/passwd": testPasswd, "/etc/group": te
 
 // testHost is a machine that does not change.
 func testHost() *Host {
-	return &Host{CgroupV2: true, CgroupNamespaces: true, UnprivilegedPorts: true, SwapLimit: true}
+	return &Host{CgroupV2: true, CgroupNamespaces: true, UnprivilegedPorts: true, SwapLimit: true, Mqueue: true}
 }
 
 // plain are options under which the result does not depend on the kernel of the machine.

@@ -15,6 +15,7 @@ func DetectHost() Host {
 	var fs unix.Statfs_t
 	h.CgroupV2 = unix.Statfs("/sys/fs/cgroup", &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC
 	h.CgroupNamespaces = exists("/proc/self/ns/cgroup")
+	h.Mqueue = exists("/dev/mqueue")
 	h.UnprivilegedPorts = exists("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 	if h.CgroupV2 {
 		// The root cgroup has no such file; any other has it when the memory controller is on.

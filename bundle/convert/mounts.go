@@ -45,7 +45,8 @@ func (c *conversion) defaultMounts(user []specs.Mount) ([]specs.Mount, error) {
 	ms := slices.DeleteFunc(c.spec.Mounts, func(m specs.Mount) bool {
 		return strings.HasPrefix(m.Destination, "/dev/") && mountsAt(user, "/dev") ||
 			strings.HasPrefix(m.Destination, "/sys/") && mountsAt(user, "/sys") ||
-			m.Destination == "/dev/shm" && c.o.IPC == "none"
+			m.Destination == "/dev/shm" && c.o.IPC == "none" ||
+			m.Destination == "/dev/mqueue" && c.hostMqueue() && !c.host.Mqueue
 	})
 	size, err := c.shmSize()
 	if err != nil {
@@ -68,7 +69,7 @@ func (c *conversion) defaultMounts(user []specs.Mount) ([]specs.Mount, error) {
 				*m = specs.Mount{Destination: m.Destination, Type: "bind", Source: "/dev/shm", Options: []string{"rbind", "nosuid", "noexec", "nodev"}}
 			}
 		case "/dev/mqueue":
-			if !c.has(specs.IPCNamespace) && c.inUserns() {
+			if c.hostMqueue() {
 				bindHost(m)
 			}
 		case "/sys":
@@ -82,6 +83,10 @@ func (c *conversion) defaultMounts(user []specs.Mount) ([]specs.Mount, error) {
 	}
 	return ms, nil
 }
+
+// hostMqueue reports whether the message queues must be the mount that the host has: who does not
+// own the IPC namespace cannot mount them anew.
+func (c *conversion) hostMqueue() bool { return c.inUserns() && !c.has(specs.IPCNamespace) }
 
 // ttyGroup is the group of terminals that glibc's grantpt(3) expects on a devpts.
 const ttyGroup = 5

@@ -108,6 +108,7 @@ type Host struct {
 	SwapLimit         bool     // swap can be limited
 	LastCapability    int      // the highest number the kernel knows; 0 is "all of capabilities(7)"
 	Capabilities      uint64   // a bit for each that the caller has itself and can hand on; 0 is all
+	Mqueue            bool     // the host has a /dev/mqueue that can be shown in the container
 	UnprivilegedPorts bool     // the kernel has net.ipv4.ip_unprivileged_port_start
 	ThermalThrottle   []string // directories with counters that tell about the load of other containers
 }
