@@ -104,6 +104,9 @@ func (c *checker) blobs(ctx context.Context) error {
 // one of others; the name must keep the grammar of a digest all the same.
 func (c *checker) stranger(f file) {
 	algorithm, encoded := path.Base(path.Dir(f.name)), path.Base(f.name)
+	if algorithm == ispec.ImageBlobsDir { // blobs/x: no algorithm at all
+		algorithm = ""
+	}
 	err := digest.Digest(algorithm + ":" + encoded).Validate()
 	if err == digest.ErrDigestUnsupported { //nolint:errorlint // returned as it is
 		c.note("%s: not hashed, the algorithm is not known here", f.name)
