@@ -40,7 +40,7 @@ const (
 
 // verbs is the command table.
 func verbs() []verb {
-	return []verb{
+	return append(platformVerbs(), []verb{
 		{"pull", groupImage, false, pullCommand},
 		{"push", groupImage, false, pushCommand},
 		{"copy", groupImage, false, copyCommand},
@@ -52,11 +52,13 @@ func verbs() []verb {
 		{"rmi", groupImage, true, rmiCommand},
 		{"prune", groupImage, true, pruneCommand},
 		{"check", groupImage, false, checkCommand},
+		{"unpack", groupImage, true, unpackCommand},
+		{"bundle", groupImage, true, bundleCommand},
 		{"serve", groupImage, false, serveCommand},
 		{"spec", groupTool, false, specCommand},
 		{"validate", groupTool, false, validateCommand},
 		{"version", groupTool, false, versionCommand},
-	}
+	}...)
 }
 
 // root builds the command tree for args: the one verb that args names, or all of them when it
@@ -164,16 +166,20 @@ func (v verb) make(a *app) *cobra.Command {
 	}
 	inner := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		status, done, err := a.becomeRoot()
-		switch {
-		case err != nil:
+		if done, err := a.asRoot(); done {
 			return err
-		case done && status == statusOK:
-			return nil
-		case done:
-			return &exitError{status: status}
 		}
 		return inner(cmd, args)
 	}
 	return cmd
+}
+
+// asRoot runs this command line as root of a user namespace when the user is not root; done tells
+// that it has run, with err as its result. Otherwise the caller is root and goes on.
+func (a *app) asRoot() (done bool, err error) {
+	status, done, err := a.becomeRoot()
+	if err == nil && done && status != statusOK {
+		err = &exitError{status: status}
+	}
+	return done, err
 }

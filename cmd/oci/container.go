@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // record is what this program keeps of a container that it made from an image, beside the
@@ -22,6 +24,9 @@ type record struct {
 	Command []string  `json:"command"` // process.args
 	Created time.Time `json:"created"`
 	Remove  bool      `json:"remove,omitempty"` // --rm
+
+	// Layers are the DiffIDs of its root file system: prune keeps them while the container exists.
+	Layers []digest.Digest `json:"layers"`
 }
 
 // exitRecord is containers/<id>/exit.json, written when the container has ended.

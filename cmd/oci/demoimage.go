@@ -125,20 +125,11 @@ func (m *demoImage) addLayer(files []demoFile) (ispec.Descriptor, digest.Digest,
 	return m.add(ispec.MediaTypeImageLayerGzip, packed.Bytes()), diff.Digest(), nil
 }
 
-// Open and ReadBlob make the image a source of package distribution.
+// Open makes the image a source of package distribution.
 func (m *demoImage) Open(_ context.Context, d ispec.Descriptor) (io.ReadCloser, error) {
 	b, ok := m.blobs[d.Digest]
 	if !ok {
 		return nil, fmt.Errorf("%s: %w", d.Digest, store.ErrNotFound)
 	}
 	return io.NopCloser(bytes.NewReader(b)), nil
-}
-
-// ReadBlob gives a whole blob.
-func (m *demoImage) ReadBlob(_ context.Context, d ispec.Descriptor, _ int64) ([]byte, error) {
-	b, ok := m.blobs[d.Digest]
-	if !ok {
-		return nil, fmt.Errorf("%s: %w", d.Digest, store.ErrNotFound)
-	}
-	return b, nil
 }

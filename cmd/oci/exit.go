@@ -11,11 +11,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oci-pipeline/oci/bundle"
+	"github.com/oci-pipeline/oci/bundle/convert"
 	"github.com/oci-pipeline/oci/distribution"
 	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/image/reference"
 	"github.com/oci-pipeline/oci/image/store"
 	"github.com/oci-pipeline/oci/image/transport"
+	"github.com/oci-pipeline/oci/unpack"
 )
 
 // Exit statuses. `oci run` and `oci exec` give the program's own status instead, 128+n when
@@ -79,21 +81,24 @@ func exitTable() []exitRow {
 		{statusPlatform, []error{image.ErrNoPlatform}, "--platform chooses another one; `oci inspect` lists what there is"},
 		{statusDenied, []error{distribution.ErrUnauthorized}, "--creds or --authfile, or a login of docker or podman, gives credentials"},
 		{statusLimited, []error{distribution.ErrRateLimited}, "the registry says when to come back; with credentials the limit is often higher"},
-		{statusUnverified, []error{image.ErrDigestMismatch, image.ErrSizeMismatch}, "the content is not what its descriptor says: it was not kept"},
+		{statusUnverified, []error{image.ErrDigestMismatch, image.ErrSizeMismatch, unpack.ErrDiffID}, "the content is not what its descriptor says: it was not kept"},
 		{statusMalformed, []error{
 			image.ErrMalformed, image.ErrTooLarge, image.ErrMediaType, image.ErrNoDigest, image.ErrDigestInvalid, image.ErrAlgorithm,
 			bundle.ErrSyntax, bundle.ErrTooLarge, bundle.ErrDuplicateKey, bundle.ErrTooDeep, bundle.ErrType, bundle.ErrVersion,
 			bundle.ErrMissing, bundle.ErrInvalid, bundle.ErrDuplicate, bundle.ErrNotRegular,
+			unpack.ErrUnsafePath, unpack.ErrTar, unpack.ErrLimit, unpack.ErrCompression, unpack.ErrWhiteout, unpack.ErrLink, unpack.ErrDescriptor,
+			convert.ErrNoCommand, convert.ErrUnknownUser, convert.ErrUnknownGroup, convert.ErrIDRange, convert.ErrUserFile,
+			convert.ErrUnsafeLabel, convert.ErrPlatform, convert.ErrInvalid,
 			store.ErrNotStore, store.ErrNotRegular, store.ErrAmbiguous, transport.ErrCompressed,
 		}, ""},
-		{statusUsage, []error{reference.ErrSyntax, reference.ErrTransport, image.ErrPlatformSyntax, store.ErrName, transport.ErrUnsupported}, ""},
+		{statusUsage, []error{convert.ErrUsage, reference.ErrSyntax, reference.ErrTransport, image.ErrPlatformSyntax, store.ErrName, transport.ErrUnsupported}, ""},
 		{statusNotFound, []error{distribution.ErrNotFound, transport.ErrNotFound, store.ErrNotFound, errNoContainer, bundle.ErrNoConfig, bundle.ErrRootfs}, ""},
 		{statusNetwork, []error{distribution.ErrInsecure}, "--insecure allows plain http and unproved certificates"},
 		{statusNetwork, []error{
 			distribution.ErrServer, distribution.ErrTimeout, distribution.ErrNetwork, distribution.ErrProtocol,
 			context.DeadlineExceeded, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EHOSTUNREACH, syscall.ENETUNREACH,
 		}, ""},
-		{statusStorage, []error{store.ErrBusy, store.ErrReadOnly, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO}, ""},
+		{statusStorage, []error{unpack.ErrNotEmpty, store.ErrBusy, store.ErrReadOnly, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO}, ""},
 		{statusDenied, []error{fs.ErrPermission}, ""},
 		{statusNotFound, []error{fs.ErrNotExist}, ""},
 	}

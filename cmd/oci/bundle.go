@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"github.com/spf13/cobra"
+
+	"github.com/oci-pipeline/oci/bundle"
+	"github.com/oci-pipeline/oci/bundle/convert"
+	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/image/store"
+)
+
+// rootfsDir is the root file system of a bundle, relative to it.
+const rootfsDir = "rootfs"
+
+func bundleCommand(a *app) *cobra.Command {
+	var t transferFlags
+	var c convertFlags
+	policy, labels := pullMissing, "refuse"
+	cmd := &cobra.Command{
+		Use:   "bundle [flags] REF DIR [CMD...]",
+		Short: "Write a bundle of an image that any runtime can run",
+		Long: "Unpack an image into DIR/rootfs and write DIR/config.json from its config, the defaults that Docker\n" +
+			"gives a container, and the flags. DIR must be absent or empty. `runc run --bundle DIR ID`, `crun run` and\n" +
+			"`oci run --bundle DIR ID` run it.",
+		Args: atLeast(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := interruptible(cmd.Context())
+			defer stop()
+			o, err := c.options(args[2:])
+			if err == nil {
+				o.ImageLabels, err = labelPolicy(labels)
+			}
+			if err != nil {
+				return err
+			}
+			s, err := a.openStore(ctx)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			_, img, err := a.ensure(ctx, s, args[0], policy, t)
+			if err != nil {
+				return err
+			}
+			return a.bundle(ctx, s, img, args[1], t.quiet, o)
+		},
+	}
+	cmd.Flags().SetInterspersed(false)
+	t.register(cmd.Flags())
+	t.registerQuiet(cmd.Flags())
+	registerPull(cmd, &policy)
+	cmd.Flags().StringVar(&labels, "labels", labels, "labels of the image that steer some runtime: `policy` refuse, drop or allow")
+	c.register(cmd.Flags())
+	cmd.Flags().BoolVarP(&c.o.Terminal, "tty", "t", false, "the process has a terminal")
+	return cmd
+}
+
+func labelPolicy(s string) (convert.LabelPolicy, error) {
+	switch s {
+	case "refuse":
+		return convert.RefuseUnsafe, nil
+	case "drop":
+		return convert.DropUnsafe, nil
+	case "allow":
+		return convert.AllowUnsafe, nil
+	}
+	return 0, usageErrorf(nil, "--labels: %q is none of refuse, drop, allow", s)
+}
+
+// bundle writes a whole bundle to dir, or nothing.
+func (a *app) bundle(ctx context.Context, s *store.Store, img image.Image, dir string, quiet bool, o convert.Options) (err error) {
+	made, err := makeEmptyDir(dir)
+	if err != nil {
+		return fmt.Errorf("bundle: %w", err)
+	}
+	defer func() {
+		if err != nil && made {
+			err = errors.Join(err, os.RemoveAll(dir))
+		} else if err != nil {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, rootfsDir)))
+		}
+	}()
+	rootfs, err := a.unpack(ctx, s, img, filepath.Join(dir, rootfsDir), quiet)
+	if err != nil {
+		return err
+	}
+	root, err := convert.OpenRoot(rootfs.Dir())
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	foreignRootless(&o)
+	spec, err := convert.Spec(img.Config(), root, o)
+	if err != nil {
+		return err
+	}
+	return bundle.Write(dir, spec)
+}
+
+// makeEmptyDir makes dir, for its owner only as the files of a stranger come into it; made is
+// false when it was there already, and empty.
+func makeEmptyDir(dir string) (made bool, err error) {
+	err = os.Mkdir(dir, 0o700)
+	if err == nil {
+		return true, nil
+	}
+	if !errors.Is(err, os.ErrExist) {
+		return false, err
+	}
+	entries, err := os.ReadDir(dir)
+	if err == nil && len(entries) > 0 {
+		err = fmt.Errorf("%s is not empty", dir)
+	}
+	return false, err
+}
+
+// foreignRootless makes the config of a user who is not root one that this user can run from
+// outside: with a user namespace that has the maps of the one in which the files were written.
+func foreignRootless(o *convert.Options) {
+	if !rootless() {
+		return
+	}
+	o.Rootless = true
+	o.Userns = "private"
+	for _, m := range currentMap("/proc/self/uid_map") {
+		o.UIDMappings = append(o.UIDMappings, specs.LinuxIDMapping{ContainerID: m.inside, HostID: m.outside, Size: m.count})
+	}
+	for _, m := range currentMap("/proc/self/gid_map") {
+		o.GIDMappings = append(o.GIDMappings, specs.LinuxIDMapping{ContainerID: m.inside, HostID: m.outside, Size: m.count})
+	}
+}

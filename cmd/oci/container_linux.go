@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-pipeline/oci/bundle"
+	"github.com/oci-pipeline/oci/runtime"
+)
+
+// openRuntime opens the state directory.
+func (a *app) openRuntime() (*runtime.Runtime, error) {
+	root, err := a.stateRoot()
+	if err != nil {
+		return nil, err
+	}
+	return runtime.Open(runtime.Options{Root: root, Logger: a.log})
+}
+
+// load opens the container id.
+func (a *app) load(id string) (*runtime.Container, error) {
+	rt, err := a.openRuntime()
+	if err != nil {
+		return nil, err
+	}
+	return rt.Load(id)
+}
+
+// containersRoot is the directory of the containers that were made from images.
+func (a *app) containersRoot() (string, error) {
+	root, err := a.storeRoot()
+	return filepath.Join(root, "containers"), err
+}
+
+// madeFromImage gives the directory of a container that was made from an image; ok is false for
+// one that was not.
+func (a *app) madeFromImage(id string) (dir containerDir, ok bool) {
+	root, err := a.containersRoot()
+	if err != nil || checkContainerID(id) != nil {
+		return containerDir{}, false
+	}
+	dir = containerDir{filepath.Join(root, id)}
+	info, err := os.Lstat(dir.path)
+	return dir, err == nil && info.IsDir()
+}
+
+func startCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "start ID",
+		Short: "Start the program of a created container",
+		Args:  exact(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.load(args[0])
+			if err != nil {
+				return err
+			}
+			return c.Start(cmd.Context())
+		},
+	}
+}
+
+func stateCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "state ID",
+		Short: "Print the state of a container, as JSON",
+		Args:  exact(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.load(args[0])
+			if err != nil {
+				return err
+			}
+			s, err := c.State(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return writeJSON(a.out, s)
+		},
+	}
+}
+
+func killCommand(a *app) *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "kill ID [SIGNAL]",
+		Short: "Send a signal (default TERM) to a container",
+		Args:  between(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			sig := unix.SIGTERM
+			if len(args) == 2 {
+				var err error
+				if sig, err = parseSignal(args[1]); err != nil {
+					return err
+				}
+			}
+			c, err := a.load(args[0])
+			if err != nil {
+				return err
+			}
+			return c.Kill(cmd.Context(), sig, all)
+		},
+	}
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "to every process in the container's cgroup")
+	return cmd
+}
+
+// maxSignal is the last real-time signal (signal(7)).
+const maxSignal = 64
+
+// parseSignal reads a signal as runc does: a number, NAME or SIGNAME, in any case.
+func parseSignal(s string) (unix.Signal, error) {
+	if n, err := strconv.Atoi(s); err == nil {
+		if n < 1 || n > maxSignal {
+			return 0, usageErrorf(nil, "signal %d is not between 1 and %d", n, maxSignal)
+		}
+		return unix.Signal(n), nil
+	}
+	name := "SIG" + strings.TrimPrefix(strings.ToUpper(s), "SIG")
+	if n := unix.SignalNum(name); n != 0 {
+		return n, nil
+	}
+	return 0, usageErrorf(nil, "unknown signal %q", s)
+}
+
+func deleteCommand(a *app) *cobra.Command { return removeCommand(a, "delete") }
+
+func rmCommand(a *app) *cobra.Command { return removeCommand(a, "rm") }
+
+func removeCommand(a *app, name string) *cobra.Command {
+	var force bool
+	cmd := &cobra.Command{
+		Use:   name + " ID...",
+		Short: "Remove a container that is not running",
+		Args:  atLeast(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var errs []error
+			for _, id := range args {
+				errs = append(errs, a.remove(cmd.Context(), id, force))
+			}
+			return errors.Join(errs...)
+		},
+	}
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "kill it if it runs; a container that does not exist is no error")
+	return cmd
+}
+
+// remove takes away a container: what the runtime has of it, then its files. A user who is not
+// root does the first from outside (only there may they signal its processes) and the second as
+// root of a user namespace (only there do they own its files).
+func (a *app) remove(ctx context.Context, id string, force bool) error {
+	dir, fromImage := a.madeFromImage(id)
+	if !rootless() {
+		err := a.removeState(ctx, id, force)
+		if errors.Is(err, runtime.ErrNotExist) && (force || fromImage) {
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !fromImage {
+		return nil
+	}
+	if done, err := a.asRoot(); done {
+		return err
+	}
+	return dir.remove()
+}
+
+func (a *app) removeState(ctx context.Context, id string, force bool) error {
+	rt, err := a.openRuntime()
+	if err != nil {
+		return err
+	}
+	c, err := rt.Load(id)
+	if err == nil {
+		return c.Delete(ctx, force)
+	}
+	if errors.Is(err, runtime.ErrInvalidID) {
+		return err
+	}
+	found, errLeft := rt.DeleteLeftover(id)
+	if found || errLeft != nil {
+		return errLeft
+	}
+	return err
+}
+
+func planCommand(a *app) *cobra.Command {
+	dir, id := ".", "container"
+	cmd := &cobra.Command{
+		Use:   "plan",
+		Short: "Print what would be done to the kernel to make a bundle's container",
+		Long: "Compile the bundle's config.json to the list of system calls that makes the container, and print it: each\n" +
+			"call with its arguments, what happens on which error, the place in config.json that asked for it, and why.",
+		Args: exact(0),
+		RunE: func(*cobra.Command, []string) error {
+			b, err := bundle.Load(dir)
+			if err != nil {
+				return err
+			}
+			rt, err := a.openRuntime()
+			if err != nil {
+				return err
+			}
+			text, err := rt.Plan(runtime.CreateOptions{ID: id, Bundle: b.Dir, Spec: b.Spec})
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprint(a.out, text)
+			return err
+		},
+	}
+	cmd.Flags().StringVarP(&dir, "bundle", "b", dir, "`dir` of the bundle")
+	cmd.Flags().StringVar(&id, "id", id, "the container's `ID`, which its cgroup is named by")
+	return cmd
+}

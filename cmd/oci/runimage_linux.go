@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/oci-pipeline/oci/bundle"
+	"github.com/oci-pipeline/oci/bundle/convert"
+	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/image/store"
+	"github.com/oci-pipeline/oci/runtime"
+)
+
+// imageRun is one run of an image: what its steps hand on.
+type imageRun struct {
+	a     *app
+	f     *runFlags
+	s     *store.Store
+	id    string
+	name  string // of the image
+	image image.Image
+	dir   containerDir
+	root  *os.File // the root file system, a mount that is attached nowhere
+	spec  *specs.Spec
+	pipe  *os.File // in the background process of -d: where the verdict goes
+	out   *os.File // standard output and error of the container; nil: this process's own
+}
+
+// runImage makes a container of an image and runs it: find or pull it, unpack what is not unpacked
+// yet, mount, convert, run. With -d a second process does all but the pull.
+func (a *app) runImage(ctx context.Context, args []string, f *runFlags) (status int, err error) {
+	o, err := f.c.options(args[1:])
+	if err != nil {
+		return 0, err
+	}
+	r := &imageRun{a: a, f: f, id: f.name}
+	if r.pipe, r.id = detachedPipe(); r.pipe == nil {
+		r.id = f.name
+	}
+	if r.id == "" {
+		r.id = newContainerID()
+	}
+	if err := checkContainerID(r.id); err != nil {
+		return 0, err
+	}
+	if r.s, err = a.openStore(ctx); err != nil {
+		return 0, err
+	}
+	defer r.s.Close()
+	if r.name, r.image, err = a.obtain(ctx, r.s, args[0], f); err != nil {
+		return 0, err
+	}
+	switch {
+	case r.pipe != nil:
+		return r.background(ctx, o)
+	case f.detach:
+		return 0, r.detach(ctx)
+	}
+	return r.foreground(ctx, o)
+}
+
+// obtain gives the image, pulled if need be. A pull can be broken off; what comes after forwards
+// signals instead.
+func (a *app) obtain(ctx context.Context, s *store.Store, arg string, f *runFlags) (string, image.Image, error) {
+	if f.policy != pullAlways {
+		name, img, err := a.ensure(ctx, s, arg, pullNever, f.t)
+		if err == nil || f.policy == pullNever || !errors.Is(err, store.ErrNotFound) {
+			return name, img, err
+		}
+	}
+	ctx, stop := interruptible(ctx)
+	defer stop()
+	return a.ensure(ctx, s, arg, f.policy, f.t)
+}
+
+// detach unpacks the image, so that progress is seen, and leaves the rest to the background.
+func (r *imageRun) detach(ctx context.Context) error {
+	if r.f.c.o.Terminal {
+		return usageErrorf(nil, "-d and -t: a terminal needs somebody to hold it")
+	}
+	if _, err := r.layers(ctx); err != nil {
+		return err
+	}
+	dir, err := createContainerDir(r.s.ContainersDir(), r.id)
+	if err != nil {
+		return err
+	}
+	log, err := os.OpenFile(dir.join(logFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return errors.Join(fmt.Errorf("run: %w", err), dir.remove())
+	}
+	defer log.Close()
+	if err := r.a.startDetached(r.id, log); err != nil {
+		return errors.Join(err, dir.remove())
+	}
+	_, err = fmt.Fprintln(r.a.out, r.id)
+	return err
+}
+
+// background is the run in the second process. The first one has made the directory.
+func (r *imageRun) background(ctx context.Context, o convert.Options) (int, error) {
+	r.dir = containerDir{r.s.ContainersDir() + "/" + r.id}
+	c, err := r.create(ctx, o)
+	if err != nil {
+		judge(r.pipe, runStatus(0, err))
+		return 0, err
+	}
+	return r.finish(ctx, c)
+}
+
+func (r *imageRun) foreground(ctx context.Context, o convert.Options) (status int, err error) {
+	if r.dir, err = createContainerDir(r.s.ContainersDir(), r.id); err != nil {
+		return 0, err
+	}
+	c, err := r.create(ctx, o)
+	if err != nil {
+		return 0, errors.Join(err, r.dir.remove())
+	}
+	return r.finish(ctx, c)
+}
+
+// create makes everything up to the process that waits for its start.
+func (r *imageRun) create(ctx context.Context, o convert.Options) (*runtime.Container, error) {
+	if err := r.mount(ctx); err != nil {
+		return nil, err
+	}
+	defer r.root.Close()
+	if err := r.convert(o); err != nil {
+		return nil, err
+	}
+	stdio, done, err := r.stdio()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	rt, err := r.a.openRuntime()
+	if err != nil {
+		return nil, err
+	}
+	create := r.f.create(r.id)
+	create.Bundle, create.Spec, create.Rootfs = r.dir.join(bundleDir), r.spec, r.root
+	create.Stdio, create.Attached = stdio, true
+	return rt.Create(ctx, create)
+}
+
+// convert makes the config and writes it as the container's bundle, with the record.
+func (r *imageRun) convert(o convert.Options) (err error) {
+	if o.Hostname == "" && o.UTS != "host" {
+		o.Hostname = r.id[:min(len(r.id), maxHostname)]
+	}
+	o.Rootless = rootless()
+	r.spec, err = convert.Spec(r.image.Config(), convert.NewRoot(r.root), o)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(r.dir.join(bundleDir+"/"+rootfsDir), 0o700); err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	if err := bundle.Write(r.dir.join(bundleDir), r.spec); err != nil {
+		return err
+	}
+	rec := record{
+		ID: r.id, Image: r.name, Digest: r.image.Descriptor().Digest.String(), Command: r.spec.Process.Args,
+		Created: time.Now().UTC(), Remove: r.f.remove,
+	}
+	for _, l := range r.image.Layers() {
+		rec.Layers = append(rec.Layers, l.DiffID)
+	}
+	return r.dir.save(recordFile, rec)
+}
+
+// maxHostname is the kernel's limit (uname(2), __NEW_UTS_LEN).
+const maxHostname = 64
+
+// stdio gives the container's standard streams: this process's own, but no input unless asked.
+func (r *imageRun) stdio() (files [3]*os.File, done func(), err error) {
+	done = func() {}
+	files[1], files[2] = r.out, r.out
+	if r.f.interactive && r.pipe == nil || r.f.c.o.Terminal {
+		return files, done, nil
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return files, done, fmt.Errorf("run: %w", err)
+	}
+	files[0] = null
+	return files, func() { null.Close() }, nil
+}
+
+// finish starts the container, waits for it, and leaves what is to be left.
+func (r *imageRun) finish(ctx context.Context, c *runtime.Container) (int, error) {
+	ran := false
+	status, err := r.a.foreground(ctx, c, r.f.interactive, func() {
+		ran = true
+		judge(r.pipe, nil)
+	})
+	if !ran {
+		judge(r.pipe, runStatus(status, err))
+	}
+	errDelete := c.Delete(ctx, true)
+	if errors.Is(errDelete, runtime.ErrNotExist) {
+		errDelete = nil // another process was asked to delete it
+	}
+	var errKeep error
+	if r.f.remove || !ran {
+		errKeep = r.dir.remove()
+	} else if _, here := r.a.madeFromImage(r.id); here {
+		errKeep = r.dir.save(exitFile, exitRecord{Status: status, Finished: time.Now().UTC()})
+	}
+	return status, errors.Join(err, errDelete, errKeep)
+}
+
+// layersInUse are the DiffIDs of the layers of all containers that were made from images.
+func layersInUse(containers string) []digest.Digest {
+	entries, err := os.ReadDir(containers)
+	if err != nil {
+		return nil
+	}
+	var used []digest.Digest
+	for _, e := range entries {
+		var r record
+		if (containerDir{containers + "/" + e.Name()}).load(recordFile, &r) == nil {
+			used = append(used, r.Layers...)
+		}
+	}
+	return used
+}

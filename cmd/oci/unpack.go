@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/image/store"
+	"github.com/oci-pipeline/oci/unpack"
+)
+
+func unpackCommand(a *app) *cobra.Command {
+	var t transferFlags
+	policy := pullMissing
+	cmd := &cobra.Command{
+		Use:   "unpack REF DIR",
+		Short: "Unpack the root file system of an image into a directory",
+		Long: "Unpack the layers of an image, in order, into DIR, which must be absent or empty. Digest, size and\n" +
+			"DiffID of each layer are proved; on failure DIR is as it was. The image is pulled when it is missing.",
+		Args: exact(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := interruptible(cmd.Context())
+			defer stop()
+			s, err := a.openStore(ctx)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			_, img, err := a.ensure(ctx, s, args[0], policy, t)
+			if err != nil {
+				return err
+			}
+			rootfs, err := a.unpack(ctx, s, img, args[1], t.quiet)
+			if err == nil && !t.quiet {
+				fmt.Fprintf(a.err, "unpacked %d layers into %s\n", len(rootfs.Layers()), rootfs.Dir())
+			}
+			return err
+		},
+	}
+	t.register(cmd.Flags())
+	t.registerQuiet(cmd.Flags())
+	registerPull(cmd, &policy)
+	return cmd
+}
+
+func registerPull(cmd *cobra.Command, policy *string) {
+	cmd.Flags().StringVar(policy, "pull", *policy, "when to pull: `policy` missing, always or never")
+}
+
+// unpack writes the merged root file system of img to dir.
+func (a *app) unpack(ctx context.Context, s *store.Store, img image.Image, dir string, quiet bool) (unpack.Rootfs, error) {
+	p := newProgress(a.err, quiet)
+	defer p.close()
+	o := a.unpackOptions()
+	o.Events = p.event
+	return unpack.Unpack(ctx, img.Layers(), s, dir, o)
+}
+
+// unpackOptions are those of this process: a user namespace cannot make devices, and one with a
+// single id cannot give files to others.
+func (a *app) unpackOptions() unpack.Options {
+	o := unpack.Options{Logger: a.log}
+	if rootless() {
+		o.Devices = unpack.DeviceSkip
+		o.SingleID = singleID()
+	}
+	return o
+}

@@ -1,0 +1,19 @@
+package main
+
+// platformVerbs are the verbs that need this platform.
+func platformVerbs() []verb {
+	return []verb{
+		{"run", groupContainer, false, runCommand},
+		{"start", groupContainer, false, startCommand},
+		{"state", groupContainer, false, stateCommand},
+		{"kill", groupContainer, false, killCommand},
+		{"delete", groupContainer, false, deleteCommand},
+		{"rm", groupContainer, false, rmCommand},
+		{"ps", groupContainer, false, psCommand},
+		{"wait", groupContainer, false, waitCommand},
+		{"logs", groupContainer, false, logsCommand},
+		{"plan", groupTool, false, planCommand},
+		{"demo", groupTool, false, demoCommand},
+		{"probe", groupTool, false, probeCommand},
+	}
+}
