@@ -92,7 +92,7 @@ func shell(script string) ispec.Image {
 	return ispec.Image{
 		Platform: ispec.Platform{OS: "linux"},
 		Config: ispec.ImageConfig{
-			Entrypoint: []string{"/bin/sh", "-c"}, Cmd: []string{script}, User: "app", WorkingDir: "/tmp",
+			Entrypoint: []string{"/bin/sh", "-c"}, Cmd: []string{"exec 2>&1; " + script}, User: "app", WorkingDir: "/tmp",
 			Env: []string{"PATH=/bin", "GREETING=hello world"}, Labels: map[string]string{"note": "x"},
 		},
 	}
