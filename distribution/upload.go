@@ -196,7 +196,7 @@ func asNetwork(err error) error {
 	if retryable(err) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", ErrNetwork, err)
+	return fmt.Errorf("%w: %s", ErrNetwork, err) // not wrapped: its status says not to try again
 }
 
 // patch sends the chunk at off and gives where the next one starts.
