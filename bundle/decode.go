@@ -4,9 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
-	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/oci-pipeline/oci/conformance/spec"
 )
@@ -36,7 +34,7 @@ func Decode(raw []byte, v any) error {
 	if target.Kind() != reflect.Pointer || target.IsNil() {
 		return &Problem{Err: fmt.Errorf("%w: cannot decode into %T", ErrType, v)}
 	}
-	d := &decoder{scanner: scanner{data: raw}, fields: make(map[reflect.Type][]field)}
+	d := &decoder{scanner: scanner{data: raw}, layouts: make(layouts)}
 	if err := d.value(target.Elem()); err != nil {
 		return err
 	}
@@ -50,13 +48,7 @@ func Decode(raw []byte, v any) error {
 // decoder fills values from the tokens that its scanner finds.
 type decoder struct {
 	scanner
-	fields map[reflect.Type][]field
-}
-
-// field is where a property goes: index is the path through embedded structures.
-type field struct {
-	name  string
-	index []int
+	layouts layouts
 }
 
 func (d *decoder) value(v reflect.Value) error {
@@ -90,7 +82,7 @@ func (d *decoder) value(v reflect.Value) error {
 
 // property decodes the value of one key of an object into the field of that name, or skips it.
 func (d *decoder) property(v reflect.Value, key string) error {
-	for _, f := range d.layout(v.Type()) {
+	for _, f := range d.layouts.of(v.Type()) {
 		if f.name == key {
 			return d.value(v.FieldByIndex(f.index))
 		}
@@ -190,33 +182,6 @@ func (d *decoder) number(v reflect.Value) error {
 		return d.fail(ErrType, "cannot decode into "+v.Type().String())
 	}
 	return nil
-}
-
-// layout lists the JSON properties of a structure, those of embedded structures included.
-func (d *decoder) layout(t reflect.Type) []field {
-	if fs, ok := d.fields[t]; ok {
-		return fs
-	}
-	var fs []field
-	for i := range t.NumField() {
-		sf := t.Field(i)
-		name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
-		switch {
-		case name == "-":
-		case sf.Anonymous && name == "" && sf.Type.Kind() == reflect.Struct:
-			for _, f := range d.layout(sf.Type) {
-				fs = append(fs, field{f.name, append([]int{i}, f.index...)})
-			}
-		case sf.IsExported():
-			if name == "" {
-				name = sf.Name
-			}
-			fs = slices.DeleteFunc(fs, func(f field) bool { return f.name == name })
-			fs = append(fs, field{name, []int{i}})
-		}
-	}
-	d.fields[t] = fs
-	return fs
 }
 
 func (d *decoder) mismatch(want string) error {

@@ -175,14 +175,17 @@ func FuzzDecode(f *testing.F) {
 		if !json.Valid(doc) {
 			t.Fatalf("accepted what is no JSON: %q", doc)
 		}
-		raw, err := json.Marshal(first)
+		raw, err := Marshal(&first)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if first.Windows == nil && string(raw) != standard(t, &first) {
+			t.Fatalf("%s is not what encoding/json gives", raw)
 		}
 		if err := Decode(raw, &second); err != nil {
 			t.Fatalf("%s: %v", raw, err)
 		}
-		again, err := json.Marshal(second)
+		again, err := Marshal(&second)
 		if err != nil || string(raw) != string(again) {
 			t.Fatalf("%s became %s", raw, again)
 		}

@@ -1,9 +1,7 @@
 package bundle
 
 import (
-	"bytes"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -34,19 +32,6 @@ func Write(dir string, s *specs.Spec) error {
 		return &Error{Op: "write bundle", Subject: dir, Err: err}
 	}
 	return nil
-}
-
-// Marshal gives the text that Write writes: tabs for indentation, no escapes for HTML, a newline
-// at the end. Equal specs give equal bytes.
-func Marshal(s *specs.Spec) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "\t")
-	if err := enc.Encode(s); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
 }
 
 func replace(path string, raw []byte) error {
