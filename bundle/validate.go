@@ -182,9 +182,13 @@ func (r *report) hooks() {
 		name  string
 		hooks []specs.Hook
 	}{
-		//nolint:staticcheck // prestart is deprecated, and engines still write it
-		{"prestart", h.Prestart}, {"createRuntime", h.CreateRuntime}, {"createContainer", h.CreateContainer},
-		{"startContainer", h.StartContainer}, {"poststart", h.Poststart}, {"poststop", h.Poststop},
+		//lint:ignore SA1019 prestart is deprecated, and engines still write it
+		{"prestart", h.Prestart},
+		{"createRuntime", h.CreateRuntime},
+		{"createContainer", h.CreateContainer},
+		{"startContainer", h.StartContainer},
+		{"poststart", h.Poststart},
+		{"poststop", h.Poststop},
 	} {
 		for i, hook := range set.hooks {
 			pointer := at("/hooks/"+set.name, i, "")

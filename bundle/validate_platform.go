@@ -64,7 +64,7 @@ func (r *report) namespaces(l *specs.Linux) {
 
 func (r *report) mappings(pointer string, maps []specs.LinuxIDMapping, namespaces []specs.LinuxNamespaceType) {
 	if len(maps) > 0 && !slices.Contains(namespaces, specs.UserNamespace) {
-		r.add(pointer, spec.BundleIDMappings, "a namespace of type user", ErrInvalid, "mappings without a user namespace")
+		r.add(pointer, spec.BundleIDMappingsUse, "a namespace of type user", ErrInvalid, "mappings without a user namespace")
 	}
 	for i, m := range maps {
 		const last = 1<<32 - 1

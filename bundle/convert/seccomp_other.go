@@ -3,9 +3,9 @@
 package convert
 
 import (
+	"errors"
 	"fmt"
 
-	"errors"
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 

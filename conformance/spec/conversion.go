@@ -34,13 +34,15 @@ var (
 	BundleAnnotations  = Clause{ID: "RS-B14", Level: Must, Spec: "runtime-spec", Section: "config.md#annotations"}
 	BundleNamespaces   = Clause{ID: "RS-B15", Level: Must, Spec: "runtime-spec", Section: "config-linux.md#namespaces"}
 	BundleIDMappings   = Clause{ID: "RS-B16", Level: Must, Spec: "runtime-spec", Section: "config-linux.md#user-namespace-mappings"}
-	BundleTimeOffsets  = Clause{ID: "RS-B17", Level: Must, Spec: "runtime-spec", Section: "config-linux.md#offset-for-time-namespace"}
-	BundleDevices      = Clause{ID: "RS-B18", Level: Must, Spec: "runtime-spec", Section: "config-linux.md#devices"}
-	BundleDeviceRules  = Clause{ID: "RS-B19", Level: Must, Spec: "runtime-spec", Section: "config-linux.md#allowed-device-list"}
-	BundleResources    = Clause{ID: "RS-B20", Level: Must, Spec: "runtime-spec", Section: "config-linux.md#control-groups"}
-	BundleBlockIO      = Clause{ID: "RS-B21", Level: Must, Spec: "runtime-spec", Section: "config-linux.md#block-io"}
-	BundleSeccomp      = Clause{ID: "RS-B22", Level: Must, Spec: "runtime-spec", Section: "config-linux.md#seccomp"}
-	BundlePropagation  = Clause{ID: "RS-B23", Level: Must, Spec: "runtime-spec", Section: "config-linux.md#rootfs-mount-propagation"}
-	BundlePaths        = Clause{ID: "RS-B24", Level: Must, Spec: "runtime-spec", Section: "config-linux.md#masked-paths"}
-	BundlePersonality  = Clause{ID: "RS-B25", Level: Must, Spec: "runtime-spec", Section: "config-linux.md#personality"}
+	// BundleIDMappingsUse is no requirement in the text: mappings without a user namespace have no meaning.
+	BundleIDMappingsUse = Clause{ID: "RS-B26", Level: Should, Spec: "runtime-spec", Section: "config-linux.md#user-namespace-mappings"}
+	BundleTimeOffsets   = Clause{ID: "RS-B17", Level: Must, Spec: "runtime-spec", Section: "config-linux.md#offset-for-time-namespace"}
+	BundleDevices       = Clause{ID: "RS-B18", Level: Must, Spec: "runtime-spec", Section: "config-linux.md#devices"}
+	BundleDeviceRules   = Clause{ID: "RS-B19", Level: Must, Spec: "runtime-spec", Section: "config-linux.md#allowed-device-list"}
+	BundleResources     = Clause{ID: "RS-B20", Level: Must, Spec: "runtime-spec", Section: "config-linux.md#control-groups"}
+	BundleBlockIO       = Clause{ID: "RS-B21", Level: Must, Spec: "runtime-spec", Section: "config-linux.md#block-io"}
+	BundleSeccomp       = Clause{ID: "RS-B22", Level: Must, Spec: "runtime-spec", Section: "config-linux.md#seccomp"}
+	BundlePropagation   = Clause{ID: "RS-B23", Level: Must, Spec: "runtime-spec", Section: "config-linux.md#rootfs-mount-propagation"}
+	BundlePaths         = Clause{ID: "RS-B24", Level: Must, Spec: "runtime-spec", Section: "config-linux.md#masked-paths"}
+	BundlePersonality   = Clause{ID: "RS-B25", Level: Must, Spec: "runtime-spec", Section: "config-linux.md#personality"}
 )
