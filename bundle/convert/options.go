@@ -66,10 +66,13 @@ type Options struct {
 	Cgroupns   string // "": private where the kernel can; "private"; "host"; "ns:PATH"
 	Userns     string // "" or "host"; "private", with the mappings below; "ns:PATH"
 
+	// The ids of the new user namespace; given without Userns they ask for one. With Userns "host"
+	// they tell which ids the namespace has that the caller stands in, and nothing is written.
 	UIDMappings []specs.LinuxIDMapping
 	GIDMappings []specs.LinuxIDMapping
 	// Rootless says that the runtime acts without root on the host. With mappings the config gets
-	// a user namespace; without, the caller stands in one already, in which id 0 alone is mapped.
+	// a user namespace (unless Userns is "host"); without, the caller stands in one already, in
+	// which id 0 alone is mapped.
 	// There are then no device rules and no cgroup limits (unless CgroupsPath names a cgroup that
 	// was delegated), no group 5 on /dev/pts, and bind mounts where the kernel mounts nothing new.
 	Rootless bool

@@ -139,6 +139,10 @@ func TestH33_unmapped(t *testing.T) {
 		t.Errorf("--group-add 5000: %v", err)
 	}
 	o.GroupAdd = nil
+	o.Userns = "host" // the caller stands in the namespace already
+	if s := mustSpec(t, imageOf("app"), o); s.Process.User.UID != 1000 || len(s.Linux.UIDMappings) > 0 || len(s.Linux.Namespaces) != 6 {
+		t.Errorf("inside, many ids: %+v", s.Linux)
+	}
 	if _, err := Spec(imageOf("70000"), testRoot(), o); !errors.Is(err, ErrUnmapped) {
 		t.Errorf("70000: %v", err)
 	}
