@@ -344,4 +344,3 @@ func TestSameLayerTwice(t *testing.T) {
 		t.Errorf("layers reported: %v; fetched %d times", got, s.Count(http.MethodGet, f.layers[0].Digest.String()))
 	}
 }
-
