@@ -28,7 +28,7 @@ func (c *conversion) annotations() error {
 			case DropUnsafe:
 				continue
 			default:
-				return imageError("config.Labels", spec.ConversionLabels,
+				return imageError("config.Labels", spec.ConversionImmutable,
 					fmt.Errorf("%w: %q; keep it with --allow-annotations, leave it out with --drop-annotations", ErrUnsafeLabel, key))
 			}
 		}

@@ -137,7 +137,7 @@ func TestH84_unsafe_labels(t *testing.T) {
 		o := plain()
 		_, err := Spec(img, nil, o)
 		var e *Error
-		if !errors.Is(err, ErrUnsafeLabel) || !errors.As(err, &e) || e.Clause != spec.ConversionLabels {
+		if !errors.Is(err, ErrUnsafeLabel) || !errors.As(err, &e) || e.Clause != spec.ConversionImmutable {
 			t.Errorf("%s: %v", key, err)
 		}
 		o.ImageLabels = AllowUnsafe

@@ -10,11 +10,10 @@ var (
 	ConversionUser = Clause{ID: "IS-V3", Level: Must, Spec: "image-spec", Section: "conversion.md#configuser"}
 	// ConversionVolumes: Config.Volumes become mounts; Config.ExposedPorts an annotation.
 	ConversionVolumes = Clause{ID: "IS-V4", Level: Should, Spec: "image-spec", Section: "conversion.md#optional-fields"}
-	// ConversionImmutable: values of annotations that the image has are not modified.
+	// ConversionImmutable: annotations that the image has are neither changed nor left out. A label
+	// that a runtime would act on (CVE-2026-53488, CVE-2026-53492) is therefore refused, unless the
+	// user says what to do with it (H-84).
 	ConversionImmutable = Clause{ID: "IS-V5", Level: Must, Spec: "image-spec", Section: "conversion.md#annotations"}
-	// ConversionLabels is this project's own rule over IS-V5: a label that a runtime would act on
-	// is not handed to that runtime unless the user says so (CVE-2026-53488, CVE-2026-53492).
-	ConversionLabels = Clause{ID: "H-84", Spec: "image-spec", Section: "conversion.md#annotations"}
 )
 
 // The duties of a bundle (runtime-spec bundle.md, config.md, config-linux.md).
