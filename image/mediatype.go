@@ -22,6 +22,14 @@ const (
 	DockerForeignGzip  = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
 )
 
+// The non-distributable layers of image-spec. Its Go package calls them deprecated: they are not to
+// be made any more, but still to be read (layer.md).
+const (
+	foreignLayer     = "application/vnd.oci.image.layer.nondistributable.v1.tar"
+	foreignLayerGzip = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
+	foreignLayerZstd = "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd"
+)
+
 // Compression is how the tar of a layer is packed.
 type Compression string
 
@@ -58,10 +66,7 @@ func IsLayer(mt string) bool {
 // "Non-Distributable Layers").
 func IsForeign(mt string) bool {
 	switch mt {
-	case ispec.MediaTypeImageLayerNonDistributable, //nolint:staticcheck // still to be read
-		ispec.MediaTypeImageLayerNonDistributableGzip, //nolint:staticcheck // still to be read
-		ispec.MediaTypeImageLayerNonDistributableZstd, //nolint:staticcheck // still to be read
-		DockerForeign, DockerForeignGzip:
+	case foreignLayer, foreignLayerGzip, foreignLayerZstd, DockerForeign, DockerForeignGzip:
 		return true
 	}
 	return false
@@ -71,14 +76,11 @@ func IsForeign(mt string) bool {
 // filesystem layer.
 func LayerCompression(mt string) (Compression, error) {
 	switch mt {
-	case ispec.MediaTypeImageLayer, DockerLayer, DockerForeign,
-		ispec.MediaTypeImageLayerNonDistributable: //nolint:staticcheck // still to be read
+	case ispec.MediaTypeImageLayer, DockerLayer, DockerForeign, foreignLayer:
 		return Uncompressed, nil
-	case ispec.MediaTypeImageLayerGzip, DockerLayerGzip, DockerForeignGzip,
-		ispec.MediaTypeImageLayerNonDistributableGzip: //nolint:staticcheck // still to be read
+	case ispec.MediaTypeImageLayerGzip, DockerLayerGzip, DockerForeignGzip, foreignLayerGzip:
 		return Gzip, nil
-	case ispec.MediaTypeImageLayerZstd, DockerLayerZstd,
-		ispec.MediaTypeImageLayerNonDistributableZstd: //nolint:staticcheck // still to be read
+	case ispec.MediaTypeImageLayerZstd, DockerLayerZstd, foreignLayerZstd:
 		return Zstd, nil
 	}
 	return "", &Error{

@@ -367,5 +367,7 @@ func TestCopy_cancelled(t *testing.T) {
 	mustBeValid(t, s)
 }
 
-var _ Source = (*Layout)(nil)
-var _ Blobs = (*store.Store)(nil)
+var (
+	_ Source = (*Layout)(nil)
+	_ Blobs  = (*store.Store)(nil)
+)
