@@ -224,6 +224,10 @@ func TestIS_V4_volumes(t *testing.T) {
 	if len(got) != 3 || got["/data/"] != "/v/data/" || got["/rel"] != "/v/rel" || got["/taken"] != "/host" {
 		t.Errorf("got %v", got)
 	}
+	img.Config.Volumes = map[string]struct{}{"/proc": {}, "/proc/x": {}, "/sys/fs/cgroup": {}, "/dev//shm": {}, "/processes": {}}
+	if ms := mustSpec(t, img, o).Mounts; len(ms) != 9 || ms[0].Type != "proc" || ms[7].Destination != "/processes" && ms[8].Destination != "/processes" {
+		t.Errorf("volumes over the kernel's file systems: %v", ms)
+	}
 	broken := errors.New("disk is full")
 	o.VolumeDir = func(string, string) (string, error) { return "", broken }
 	if _, err := Spec(img, nil, o); !errors.Is(err, broken) {

@@ -108,7 +108,9 @@ func (c *conversion) shmSize() (string, error) {
 	return "size=" + strconv.FormatInt(n, 10), nil
 }
 
-// imageVolumes are bind mounts for Config.Volumes, where nothing else is mounted.
+// imageVolumes are bind mounts for Config.Volumes, where nothing else is mounted. The kernel's own
+// file systems keep their places: an image must not put a directory of its making at /proc, where
+// a runtime writes security labels (CVE-2019-16884); images for systemd name /sys/fs/cgroup.
 func (c *conversion) imageVolumes(taken []specs.Mount) ([]specs.Mount, error) {
 	var out []specs.Mount
 	for _, name := range sortedKeys(c.img.Config.Volumes) {
@@ -116,7 +118,7 @@ func (c *conversion) imageVolumes(taken []specs.Mount) ([]specs.Mount, error) {
 		if dest == "/" || strings.ContainsRune(name, 0) || slices.Contains(strings.Split(name, "/"), "..") {
 			return nil, imageError("config.Volumes", spec.ConversionVolumes, fmt.Errorf("%w: %q is no directory for a volume", ErrInvalid, name))
 		}
-		if c.o.VolumeDir == nil || mountsAt(taken, dest) || mountsAt(out, dest) {
+		if c.o.VolumeDir == nil || kernelPath(dest) || mountsAt(taken, dest) || mountsAt(out, dest) {
 			continue
 		}
 		if path.IsAbs(name) {
@@ -129,6 +131,12 @@ func (c *conversion) imageVolumes(taken []specs.Mount) ([]specs.Mount, error) {
 		out = append(out, m)
 	}
 	return out, nil
+}
+
+func kernelPath(dest string) bool {
+	return slices.ContainsFunc([]string{"/proc", "/sys", "/dev"}, func(p string) bool {
+		return dest == p || strings.HasPrefix(dest, p+"/")
+	})
 }
 
 // volume makes the mount of a volume whose directory the caller supplies.
