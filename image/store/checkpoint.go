@@ -38,7 +38,7 @@ func (in *Ingest) checkpoint() error {
 	if err != nil {
 		return err
 	}
-	raw, err := json.Marshal(checkpoint{in.want.Digest, in.want.Size, in.n, state, in.s.boot})
+	raw, err := json.Marshal(checkpoint{in.want.Digest, in.want.Size, in.n, state, in.s.boot()})
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (in *Ingest) restore(size int64) int64 {
 	}
 	var c checkpoint
 	if json.Unmarshal(raw, &c) != nil || c.Digest != in.want.Digest || c.Size != in.want.Size ||
-		c.Offset <= 0 || c.Offset > size || c.Boot == "" || c.Boot != in.s.boot {
+		c.Offset <= 0 || c.Offset > size || c.Boot == "" || c.Boot != in.s.boot() {
 		return 0
 	}
 	u, ok := in.sum.(encoding.BinaryUnmarshaler)

@@ -168,9 +168,9 @@ func TestH83_resume(t *testing.T) {
 		"another boot, bytes lost": {d, func(t *testing.T, s *Store) {
 			truncate(t, s, name(d), 0)
 			truncate(t, s, name(d), 500)
-			s.boot = "another"
+			s.boot = func() string { return "another" }
 		}, 500, image.ErrDigestMismatch},
-		"another boot": {d, func(_ *testing.T, s *Store) { s.boot = "another" }, 500, nil},
+		"another boot": {d, func(_ *testing.T, s *Store) { s.boot = func() string { return "another" } }, 500, nil},
 	} {
 		t.Run(what, func(t *testing.T) {
 			s := open(t, t.TempDir(), Options{Checkpoint: 128})

@@ -37,7 +37,7 @@ type Store struct {
 	path string
 	dir  *layout.Dir
 	o    Options
-	boot string // identifies the boot of the machine; "" if not known
+	boot func() string // identifies the boot of the machine; "" if not known
 }
 
 // Open opens the store in the directory root. It is private to its owner (mode 0700) if it is made
@@ -62,7 +62,7 @@ func Open(ctx context.Context, root string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, failed("open store", path, err)
 	}
-	s := &Store{path: path, dir: dir, o: o, boot: bootID()}
+	s := &Store{path: path, dir: dir, o: o, boot: bootID}
 	err = s.checkMarker()
 	if err == nil && !o.ReadOnly {
 		err = s.makeDirs()
