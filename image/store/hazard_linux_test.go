@@ -374,13 +374,33 @@ func TestCheck_finds(t *testing.T) {
 func TestCheck_notes(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	begin(t, s, storetest.Describe("unfinished"), "unf")
-	for _, dir := range []string{"blobs/blake3", "layers/odd", "layers/" + digest.FromString("x").Encoded(), "layers/.staging-1"} {
+	layer := digest.FromString("x")
+	for _, dir := range []string{"blobs/blake3", "layers/sha256/" + layer.Encoded(), "layers/sha256/odd", "layers/staging/sha256-1", "layers/locks", "layers/chains/x"} {
 		if err := os.MkdirAll(filepath.Join(s.Root(), dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
+	write(t, filepath.Join(s.Root(), "layers/sha256", layer.Encoded(), "layer.json"), `{"version":1,"diffID":"`+layer.String()+`"}`)
 	write(t, filepath.Join(s.Root(), "blobs/blake3/abc"), "x")
-	if r := mustCheck(t, s); len(r.Notes) != 3 {
-		t.Errorf("%q", r.Notes)
+	if r := mustCheck(t, s); len(r.Notes) != 4 || r.Layers != 1 {
+		t.Errorf("%d layers, %q", r.Layers, r.Notes)
+	}
+}
+
+// A layer directory is published whole: one without the record of its layer, or of another, is wrong.
+func TestCheck_layers(t *testing.T) {
+	layer := digest.FromString("x")
+	for what, marker := range map[string]string{"none": "", "broken": "{", "of another": `{"diffID":"` + digest.FromString("y").String() + `"}`} {
+		s := open(t, t.TempDir(), Options{})
+		dir := filepath.Join(s.LayersDir(), "sha256", layer.Encoded())
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if marker != "" {
+			write(t, filepath.Join(dir, "layer.json"), marker)
+		}
+		if r, err := s.Check(t.Context()); err != nil || len(r.Problems) != 1 {
+			t.Errorf("%s: %v, %v", what, r.Problems, err)
+		}
 	}
 }
