@@ -88,8 +88,8 @@ type LowerLink struct {
 	Target string `json:"target"` // path of the existing file, relative to the root
 }
 
-// LayerResult says what ApplyLayer did. The last three fields are filled in Overlay form only:
-// they are what the layer leaves to whoever stacks it on others.
+// LayerResult says what ApplyLayer did. The last four fields are filled in Overlay form only: they
+// are what the layer leaves to whoever stacks it on others.
 type LayerResult struct {
 	Layer       image.Layer
 	Compression image.Compression // found in the blob
@@ -102,6 +102,10 @@ type LayerResult struct {
 	Implicit []string
 	// Links are hardlinks to files of lower layers. They were not made.
 	Links []LowerLink
+	// Whiteouts lists the directories that hold whiteouts. overlayfs shows whiteouts as names that
+	// cannot be opened, unless the directory is merged with one of another layer. Some listed
+	// may be gone again.
+	Whiteouts []string
 	// OpaqueRoot says that the layer hides all that is below it, which overlayfs cannot be told by
 	// a mark on the root of a layer.
 	OpaqueRoot bool

@@ -57,6 +57,9 @@ func applyStream(ctx context.Context, layer image.Layer, blobs Blobs, root *Root
 	return res, nil
 }
 
+// foreign marks a name that this layer made a hardlink to a file of a lower layer.
+const foreign = -2
+
 // applier makes files of the entries of one layer.
 type applier struct {
 	root   *Root
@@ -69,7 +72,7 @@ type applier struct {
 
 	// made holds the directory entries that this layer made or passed through, by directory inode
 	// and name: that names them whatever symbolic links led there. The value is the position
-	// in the tar-split log of the content that the name has, or -1.
+	// in the tar-split log of the content that the name has, or -1, or foreign.
 	made map[uint64]int32
 	seed maphash.Seed
 
@@ -80,6 +83,7 @@ type applier struct {
 	links   []LowerLink
 	opaques map[string]bool // Overlay form: directories that got the opaque mark
 	opaque  bool            // Overlay form: the root hides all that is below
+	marked  map[string]bool // Overlay form: directories that got a whiteout
 	plinks  map[string]int  // AUFS's hardlinked files, by name: descriptors of nameless files
 }
 
@@ -99,7 +103,7 @@ func newApplier(root *Root, form Form, o *Options) (*applier, error) {
 		warn: newWarnings(o, o.Index), owners: newOwners(o), umask: processUmask(),
 		buf:  make([]byte, 128<<10),
 		made: map[uint64]int32{}, seed: maphash.MakeSeed(),
-		attrs: map[uint64]*dirAttr{}, opaques: map[string]bool{}, plinks: map[string]int{},
+		attrs: map[uint64]*dirAttr{}, opaques: map[string]bool{}, marked: map[string]bool{}, plinks: map[string]int{},
 	}
 	a.attrs[root.top.ino] = &dirAttr{mtime: st.Mtim, implicit: true}
 	return a, nil
@@ -190,11 +194,9 @@ func (a *applier) place(d *dir, name string, e *entry, p *payload) error {
 	if e.kind == hardlink {
 		return a.placeLink(d, name, e)
 	}
-	if len(a.links) > 0 {
-		a.dropLinks(join(d.path, name))
-	}
+	hiding := len(a.links) > 0 && a.dropLinks(join(d.path, name), e.kind != directory)
 	if e.kind == directory {
-		return a.placeDir(d, name, e)
+		return a.placeDir(d, name, e, hiding)
 	}
 	if e.kind == charDevice && e.major == 0 && e.minor == 0 {
 		if a.o.Devices == DeviceSkip {
@@ -262,8 +264,9 @@ func (a *applier) createFile(d *dir, name string, e *entry, p *payload) error {
 	return a.fileAttributes(d, name, fd, e)
 }
 
-// clear removes name from d with all that is below it. In Overlay form it tells whether that was a
-// whiteout or an opaque directory: whatever takes the place must go on hiding what is below.
+// clear removes name from d with all that is below it. In Overlay form it tells whether that hid
+// what lower layers have there, as all but a directory does: a directory that takes the place must
+// go on hiding it.
 func (a *applier) clear(d *dir, name string) (hiding bool, err error) {
 	var st unix.Stat_t
 	if err := unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
@@ -271,7 +274,7 @@ func (a *applier) clear(d *dir, name string) (hiding bool, err error) {
 	}
 	path := join(d.path, name)
 	if a.form == Overlay {
-		hiding = isWhiteout(&st) || a.opaques[path]
+		hiding = st.Mode&unix.S_IFMT != unix.S_IFDIR || a.opaques[path]
 	}
 	var self unix.Stat_t
 	self.Ino = d.ino

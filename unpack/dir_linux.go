@@ -17,8 +17,8 @@ type dirAttr struct {
 }
 
 // placeDir makes a directory, or gives an existing one the attributes of the entry.
-func (a *applier) placeDir(d *dir, name string, e *entry) error {
-	hiding, fresh := false, true
+func (a *applier) placeDir(d *dir, name string, e *entry, hiding bool) error {
+	fresh := true
 	err := unix.Mkdirat(d.fd, name, e.mode&0o777|0o700)
 	if err == unix.EEXIST {
 		var st unix.Stat_t
@@ -167,7 +167,11 @@ func (a *applier) result() LayerResult {
 			res.Implicit = append(res.Implicit, at.path)
 		}
 	}
+	for path := range a.marked {
+		res.Whiteouts = append(res.Whiteouts, path)
+	}
 	slices.Sort(res.Implicit)
+	slices.Sort(res.Whiteouts)
 	return res
 }
 

@@ -1,7 +1,6 @@
 package unpack
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -39,8 +38,20 @@ func (a *applier) placeLink(d *dir, name string, e *entry) error {
 	case from.ino == d.ino && targetName == name:
 		return fail("apply", e.path, spec.LayerHardlink, ErrLink, "hardlink to itself")
 	}
-	a.dropLinks(join(d.path, name))
-	return a.linkOver(d, name, func() error { return unix.Linkat(from.fd, targetName, d.fd, name, 0) })
+	path := join(d.path, name)
+	if from.path == path || strings.HasPrefix(from.path, path+"/") {
+		return fail("apply", e.path, spec.LayerHardlink, ErrLink, "the link replaces the directory of its target %q", e.link)
+	}
+	a.dropLinks(path, true)
+	mark := int32(-1)
+	if pos, ok := a.made[a.key(from.ino, targetName)]; a.form == Merged && (!ok || pos == foreign) {
+		mark = foreign
+	}
+	err = a.linkOver(d, name, func() error { return unix.Linkat(from.fd, targetName, d.fd, name, 0) })
+	if err == nil {
+		a.made[a.key(d.ino, name)] = mark
+	}
+	return err
 }
 
 // linkOver calls link, and once more after removing what has the name.
@@ -51,9 +62,6 @@ func (a *applier) linkOver(d *dir, name string, link func() error) error {
 			return err
 		}
 		err = link()
-	}
-	if err == unix.ENOENT { // the target was below what was replaced
-		err = fmt.Errorf("%w: the link replaces its target", ErrLink)
 	}
 	if err == nil {
 		a.made[a.key(d.ino, name)] = -1
@@ -76,17 +84,21 @@ func (a *applier) lowerLink(d *dir, name string, e *entry) error {
 	if target == path {
 		return fail("apply", e.path, spec.LayerHardlink, ErrLink, "hardlink to itself")
 	}
-	a.dropLinks(path)
+	a.dropLinks(path, true)
 	a.links = append(a.links, LowerLink{Name: path, Target: target})
 	return nil
 }
 
-// dropLinks forgets noted links at and below path, where something else is made now.
-func (a *applier) dropLinks(path string) {
+// dropLinks forgets the noted link at path, where something else is made now, and with below also
+// those below it. It tells whether there was one at path: it hid what lower layers have there, and
+// so must a directory in its place.
+func (a *applier) dropLinks(path string, below bool) (hiding bool) {
 	if len(a.links) == 0 {
-		return
+		return false
 	}
 	a.links = slices.DeleteFunc(a.links, func(l LowerLink) bool {
-		return l.Name == path || strings.HasPrefix(l.Name, path) && l.Name[len(path)] == '/'
+		hiding = hiding || l.Name == path
+		return l.Name == path || below && strings.HasPrefix(l.Name, path+"/")
 	})
+	return hiding
 }

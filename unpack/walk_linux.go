@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/oci-pipeline/oci/conformance/spec"
 )
 
 // walk opens the directory at path. With create, what is missing is made; a symbolic link of this
@@ -37,7 +39,7 @@ func (a *applier) walk(path string, create bool) (*dir, error) {
 			continue
 		}
 		if links++; links > maxLinks {
-			return nil, unix.ELOOP
+			return nil, fail("apply", path, spec.LayerTar, ErrUnsafePath, "the way leads through more than %d symbolic links", maxLinks)
 		}
 		if strings.HasPrefix(target, "/") {
 			d = &a.root.top
@@ -55,7 +57,7 @@ func (a *applier) step(d *dir, name string, create bool) (*dir, string, error) {
 		return c, "", nil
 	}
 	if err == unix.ENOTDIR {
-		if a.ours(d, name) {
+		if a.follows(d, name) {
 			if target, err := readlink(d.fd, name); err == nil {
 				return nil, target, nil
 			}
@@ -69,6 +71,16 @@ func (a *applier) step(d *dir, name string, create bool) (*dir, string, error) {
 		return nil, "", err
 	}
 	return a.implicit(d, name, false)
+}
+
+// follows tells whether a symbolic link is this layer's. One that is a hardlink to a lower layer's
+// is not: the layer by itself cannot know where it leads.
+func (a *applier) follows(d *dir, name string) bool {
+	if a.form == Overlay {
+		return true
+	}
+	pos, ok := a.made[a.key(d.ino, name)]
+	return ok && pos != foreign
 }
 
 // touch notes that this layer has a directory, before the first change in it.
@@ -92,7 +104,7 @@ func (a *applier) implicit(d *dir, name string, occupied bool) (*dir, string, er
 			return nil, "", err
 		}
 	}
-	a.dropLinks(join(d.path, name))
+	hiding = a.dropLinks(join(d.path, name), false) || hiding
 	if err := unix.Mkdirat(d.fd, name, 0o755); err != nil {
 		return nil, "", err
 	}

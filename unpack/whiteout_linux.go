@@ -22,7 +22,7 @@ func (a *applier) applyWhiteout(d *dir, name string) error {
 	isDir := err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
 	switch {
 	case err == unix.ENOENT && a.form == Overlay:
-		if a.hasLink(join(d.path, name)) {
+		if a.hasLink(join(d.path, name)) || a.belowOpaque(join(d.path, name)) {
 			return nil
 		}
 		return a.makeWhiteout(d, name)
@@ -67,6 +67,7 @@ func (a *applier) makeWhiteout(d *dir, name string) error {
 	if err != nil {
 		return err
 	}
+	a.marked[d.path] = true
 	return setTimes(d.fd, name, unix.Timespec{})
 }
 

@@ -60,7 +60,21 @@ func TreeOf(dir *os.File) (map[string]Node, error) {
 	if err := t.add(fd, ".", "."); err != nil {
 		return nil, err
 	}
-	return t.nodes, t.walk(root, "")
+	if err := t.walk(root, ""); err != nil {
+		return nil, err
+	}
+	// Other names of a file may be outside of the tree.
+	seen := map[string]int{}
+	for _, n := range t.nodes {
+		seen[n.Link]++
+	}
+	for path, n := range t.nodes {
+		if seen[n.Link] == 1 {
+			n.Link = ""
+			t.nodes[path] = n
+		}
+	}
+	return t.nodes, nil
 }
 
 type tree struct {

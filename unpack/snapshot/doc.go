@@ -1,0 +1,20 @@
+// Package snapshot keeps each layer unpacked once, by itself, and stacks layers to root filesystems.
+//
+// A layer directory is layers/<algorithm>/<hex of the DiffID>/ and holds fs/ (the files, in the form
+// overlayfs wants a lower layer), tar-split.json.zst (from which with fs/ the tar can be rebuilt),
+// replaced/ if the tar overwrote files of its own, and layer.json. It is made in staging/ under a
+// lock and renamed into place once the digest and size of the blob and the DiffID were proved, so a
+// layer directory that exists is complete. A process that dies, at any moment, leaves no
+// more than a staging directory, which the next Ensure of that layer or Prune removes. Any number
+// of processes may use a store at once: one unpacks a layer, the others wait for it.
+//
+// What depends on the layers below, and so cannot be in a shared layer directory, is in a small
+// directory of its own under chains/, named by the ChainID and stacked right above the layer: the
+// attributes of directories that the layer only passes through, and hardlinks to files of lower layers.
+//
+// [Mount] gives an overlay mount that is attached nowhere, as a file descriptor; it is gone when the
+// last descriptor and attachment are. Nothing needs cleaning up after a crash.
+//
+// The package does not decide which layers are still wanted: who calls Prune must know the images
+// and the containers.
+package snapshot

@@ -1,0 +1,91 @@
+package snapshot
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-pipeline/oci/unpack"
+)
+
+// markerVersion changes when older programs would misread a layer directory.
+const markerVersion = 1
+
+// maxMarker bounds layer.json: it lists directories, of which a layer has a few thousand.
+const maxMarker = 64 << 20
+
+// marker is layer.json: what a layer directory is, and what it leaves to the stack. Names are raw
+// bytes, since those of files need not be UTF-8.
+type marker struct {
+	Version    int           `json:"version"`
+	Form       string        `json:"form"`
+	DiffID     digest.Digest `json:"diffID"`
+	Blob       digest.Digest `json:"blob"`
+	BlobSize   int64         `json:"blobSize"`
+	MediaType  string        `json:"mediaType"`
+	Bytes      int64         `json:"bytes"`
+	Entries    int64         `json:"entries"`
+	Implicit   [][]byte      `json:"implicit,omitempty"`
+	Links      [][2][]byte   `json:"links,omitempty"` // name, target
+	Whiteouts  [][]byte      `json:"whiteouts,omitempty"`
+	OpaqueRoot bool          `json:"opaqueRoot,omitempty"`
+}
+
+func newMarker(res unpack.LayerResult, form string) *marker {
+	m := &marker{
+		Version: markerVersion, Form: form, DiffID: res.Layer.DiffID,
+		Blob: res.Layer.Descriptor.Digest, BlobSize: res.Layer.Descriptor.Size, MediaType: res.Layer.Descriptor.MediaType,
+		Bytes: res.Bytes, Entries: res.Entries, OpaqueRoot: res.OpaqueRoot,
+	}
+	for _, p := range res.Implicit {
+		m.Implicit = append(m.Implicit, []byte(p))
+	}
+	for _, p := range res.Whiteouts {
+		m.Whiteouts = append(m.Whiteouts, []byte(p))
+	}
+	for _, l := range res.Links {
+		m.Links = append(m.Links, [2][]byte{[]byte(l.Name), []byte(l.Target)})
+	}
+	return m
+}
+
+// write writes the marker into a staging directory.
+func (m *marker) write(dir string) error {
+	raw, err := json.Marshal(m)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, markerFile), raw, 0o600)
+	}
+	if err != nil {
+		return &Error{Op: "write", Subject: filepath.Join(dir, markerFile), Err: err}
+	}
+	return nil
+}
+
+// readMarker reads the marker of a layer directory. Any error means: there is no usable layer.
+func readMarker(dir string) (*marker, error) {
+	f, err := os.Open(filepath.Join(dir, markerFile))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, maxMarker+1))
+	if err != nil {
+		return nil, err
+	}
+	var m marker
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return nil, err
+	}
+	if m.Version != markerVersion {
+		return nil, fmt.Errorf("version %d", m.Version)
+	}
+	if filepath.Base(dir) != m.DiffID.Encoded() {
+		return nil, errors.New("it is of another layer")
+	}
+	return &m, nil
+}

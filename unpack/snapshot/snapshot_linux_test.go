@@ -1,0 +1,230 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/unpack"
+	"github.com/oci-pipeline/oci/unpack/tartest"
+)
+
+func needRoot(tb testing.TB) {
+	tb.Helper()
+	if os.Geteuid() != 0 {
+		tb.Skip("needs root: overlay mounts and owners")
+	}
+}
+
+func newStore(tb testing.TB, o Options) *Store {
+	tb.Helper()
+	s, err := Open(filepath.Join(tb.TempDir(), "layers"), o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+// mounted gives the tree that the layers show.
+func mounted(tb testing.TB, dirs []string) map[string]tartest.Node {
+	tb.Helper()
+	f, err := Mount(tb.Context(), MountOptions{Layers: dirs, ReadOnly: true})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	nodes, err := tartest.TreeOf(f)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return nodes
+}
+
+func merged(tb testing.TB, layers []image.Layer, blobs unpack.Blobs) map[string]tartest.Node {
+	tb.Helper()
+	dir := filepath.Join(tb.TempDir(), "rootfs")
+	if _, err := unpack.Unpack(tb.Context(), layers, blobs, dir, unpack.Options{}); err != nil {
+		tb.Fatal(err)
+	}
+	nodes, err := tartest.Tree(dir)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return nodes
+}
+
+// sameForms proves that layers give the same tree in both forms.
+func sameForms(tb testing.TB, layers []image.Layer, blobs unpack.Blobs) map[string]tartest.Node {
+	tb.Helper()
+	dirs, err := newStore(tb, Options{}).Ensure(tb.Context(), layers, blobs)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	got, want := mounted(tb, dirs), merged(tb, layers, blobs)
+	for _, line := range tartest.Diff(got, want) {
+		tb.Error("overlay against merged: " + line)
+	}
+	return want
+}
+
+// TestBothForms is a table of what a layer by itself cannot say, or could say wrongly.
+func TestBothForms(t *testing.T) {
+	needRoot(t)
+	base := []tartest.Entry{
+		{Name: "./", Type: '5', Mode: 0o711, Mtime: 11},
+		{Name: "d/", Type: '5', Mode: 0o2770, UID: 5, GID: 6, Mtime: 12, PAX: map[string]string{"SCHILY.xattr.user.x": "1"}},
+		{Name: "d/f", Body: "lower", Mtime: 13}, {Name: "d/s/g", Body: "deep", Mtime: 14},
+		tartest.Symlink("l", "d"), {Name: "f", Body: "file", Mtime: 15, Mode: 0o4711},
+	}
+	cases := map[string][]tartest.Entry{
+		"H-07 parent without an entry":        {tartest.File("d/new", "n")},
+		"root without an entry":               {tartest.File("new", "n")},
+		"H-20 whiteout after the entry":       {tartest.File("d/f", "upper"), tartest.Whiteout("d/f")},
+		"H-20 whiteout of a directory, late":  {tartest.Dir("d"), tartest.File("d/n", "n"), tartest.Whiteout("d")},
+		"whiteout of a passed directory":      {tartest.File("d/n", "n"), tartest.Whiteout("d")},
+		"whiteout, then the directory":        {tartest.Whiteout("d"), tartest.Dir("d"), tartest.File("d/n", "n")},
+		"whiteout, then below it":             {tartest.Whiteout("d"), tartest.File("d/s/n", "n")},
+		"H-21 opaque late":                    {tartest.File("d/s/n", "n"), tartest.Opaque("d")},
+		"H-21 opaque first":                   {tartest.Opaque("d"), tartest.File("d/s/n", "n")},
+		"H-21 opaque root":                    {tartest.File("d/n", "n"), tartest.Opaque("")},
+		"H-24 whiteout of what is not there":  {tartest.Whiteout("d/none")},
+		"H-24 whiteout through a lower link":  {tartest.Whiteout("l/f")},
+		"H-24 whiteout of a full directory":   {tartest.Whiteout("d")},
+		"H-09 file over directory":            {tartest.File("d", "now a file")},
+		"H-09 directory over file":            {tartest.Dir("f")},
+		"H-09 directory over link":            {tartest.Dir("l"), tartest.File("l/x", "x")},
+		"H-08 below a lower file":             {tartest.File("f/x", "x")},
+		"below a lower link":                  {tartest.File("l/x", "x")},
+		"below an own link":                   {tartest.Symlink("own", "/d/../d"), tartest.File("own/x", "x")},
+		"H-07 hardlink to a lower file":       {tartest.Link("h", "d/f"), tartest.Link("h2", "h")},
+		"hardlink to a lower file, then gone": {tartest.Link("h", "d/f"), tartest.Whiteout("d/f")},
+		"hardlink to a lower link":            {tartest.Link("h", "l")},
+		"hardlink replaced":                   {tartest.Link("h", "d/f"), tartest.File("h", "own")},
+		"hardlink over a lower file":          {tartest.Link("f", "d/f")},
+	}
+	for name, entries := range cases {
+		t.Run(name, func(t *testing.T) {
+			blobs := tartest.Blobs{}
+			layers := []image.Layer{blobs.Layer(base...), blobs.Layer(entries...), blobs.Layer(tartest.File("top", "t"))}
+			sameForms(t, layers, blobs)
+		})
+	}
+}
+
+// TestIS_T6_random compares both forms on generated layers.
+func TestIS_T6_random(t *testing.T) {
+	needRoot(t)
+	n := 60
+	if v, err := strconv.Atoi(os.Getenv("OCI_TEST_SEEDS")); err == nil {
+		n = v
+	}
+	for seed := range n {
+		rnd := rand.New(rand.NewPCG(uint64(seed), 7))
+		blobs := tartest.Blobs{}
+		var layers []image.Layer
+		var text []string
+		for range 2 + rnd.IntN(3) {
+			entries := randomEntries(rnd)
+			layers = append(layers, blobs.Layer(entries...))
+			text = append(text, fmt.Sprintf("%q", describe(entries)))
+		}
+		dir := filepath.Join(t.TempDir(), "rootfs")
+		_, errMerged := unpack.Unpack(t.Context(), layers, blobs, dir, unpack.Options{})
+		dirs, errOverlay := newStore(t, Options{}).Ensure(t.Context(), layers, blobs)
+		if errors.Is(errMerged, unpack.ErrLink) && errOverlay == nil {
+			continue // a layer by itself learns too late that a link that it replaced had no target
+		}
+		if (errMerged == nil) != (errOverlay == nil) {
+			t.Errorf("seed %d: merged %v, overlay %v\n%s", seed, errMerged, errOverlay, strings.Join(text, "\n"))
+			continue
+		}
+		if errMerged != nil {
+			if !errors.Is(errMerged, unpack.ErrLink) && !errors.Is(errMerged, unpack.ErrUnsafePath) {
+				t.Errorf("seed %d: %v", seed, errMerged)
+			}
+			continue
+		}
+		want, err := tartest.Tree(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := tartest.Diff(mounted(t, dirs), want); len(diff) > 0 {
+			t.Errorf("seed %d: overlay against merged:\n%s\nlayers:\n%s", seed, strings.Join(diff, "\n"), strings.Join(text, "\n"))
+		}
+	}
+}
+
+func describe(entries []tartest.Entry) (out []string) {
+	for _, e := range entries {
+		out = append(out, fmt.Sprintf("%c %s>%s", max(e.Type, '0'), e.Name, e.Link))
+	}
+	return out
+}
+
+func randomEntries(rnd *rand.Rand) []tartest.Entry {
+	path := func() string {
+		p := ""
+		for range 1 + rnd.IntN(3) {
+			p += "/" + string(rune('a'+rnd.IntN(3)))
+		}
+		return p[1:]
+	}
+	var list []tartest.Entry
+	for i := range 3 + rnd.IntN(8) {
+		var e tartest.Entry
+		switch rnd.IntN(12) {
+		case 0, 1, 2:
+			e = tartest.Dir(path())
+			e.Mode = []int64{0o755, 0o2775, 0o500}[rnd.IntN(3)]
+		case 3, 4, 5, 6:
+			e = tartest.File(path(), fmt.Sprint(rnd.IntN(100)))
+		case 7:
+			e = tartest.Symlink(path(), []string{"a", "/b", "../c", "c/a", "nowhere"}[rnd.IntN(5)])
+		case 8:
+			e = tartest.Link(path(), path())
+		case 9, 10:
+			e = tartest.Whiteout(path())
+		default:
+			e = tartest.Opaque(path())
+		}
+		e.Mtime, e.UID, e.GID = int64(1000+i), int64(rnd.IntN(3)), int64(rnd.IntN(3))
+		list = append(list, e)
+	}
+	return list
+}
+
+func TestEnsureOnce(t *testing.T) {
+	needRoot(t)
+	blobs := tartest.Blobs{}
+	a := blobs.GzipTar(tartest.Archive(tartest.File("a", "a")))
+	b := blobs.ZstdTar(tartest.Archive(tartest.File("b", "b")))
+	s := newStore(t, Options{})
+	dirs, err := s.Ensure(t.Context(), []image.Layer{a, b, a}, blobs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(dirs) != 3 || dirs[0] != dirs[2] {
+		t.Errorf("stack %q", dirs)
+	}
+	// What is there is not opened again.
+	if _, err := s.Ensure(t.Context(), []image.Layer{a, b}, tartest.Blobs{}); err != nil {
+		t.Errorf("second Ensure: %v", err)
+	}
+	if entries, _ := os.ReadDir(filepath.Join(s.dir, stagingDir)); len(entries) > 0 {
+		t.Errorf("staging holds %v", entries)
+	}
+	for _, l := range []image.Layer{a, b} {
+		sum := digest.SHA256.Digester()
+		if err := s.WriteTar(t.Context(), l.DiffID, sum.Hash()); err != nil || sum.Digest() != l.DiffID {
+			t.Errorf("WriteTar: %v, %s", err, sum.Digest())
+		}
+	}
+}

@@ -1,0 +1,58 @@
+//go:build !linux
+
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-pipeline/oci/image"
+)
+
+const chainFile = "chain.json"
+
+type chain struct {
+	DiffIDs []digest.Digest
+}
+
+// MountOptions describe an overlay mount; Linux has them.
+type MountOptions struct {
+	Layers      []string
+	Upper, Work string
+	ReadOnly    bool
+	UserXattr   bool
+	Scratch     string
+	Options     []string
+}
+
+// Mount gives errors.ErrUnsupported.
+func Mount(context.Context, MountOptions) (*os.File, error) {
+	return nil, &Error{Op: "mount", Err: errors.ErrUnsupported}
+}
+
+// MountAt gives errors.ErrUnsupported.
+func MountAt(context.Context, MountOptions, string) error {
+	return &Error{Op: "mount", Err: errors.ErrUnsupported}
+}
+
+// Attach gives errors.ErrUnsupported.
+func Attach(*os.File, string) error {
+	return &Error{Op: "attach", Err: errors.ErrUnsupported}
+}
+
+func chainLock(name string) string { return "chain-" + name }
+
+func (s *Store) lock(context.Context, string) (func(), error) { return nil, errors.ErrUnsupported }
+
+func (s *Store) tryLock(string) (func(), error) { return nil, errors.ErrUnsupported }
+
+func (s *Store) stack(context.Context, []image.Layer, []*marker) ([]string, error) {
+	return nil, errors.ErrUnsupported
+}
+
+func syncFS(string) error { return errors.ErrUnsupported }
+
+func removeAll(string) error { return errors.ErrUnsupported }

@@ -1,0 +1,371 @@
+package snapshot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-pipeline/oci/conformance/spec"
+	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/unpack"
+)
+
+const chainFile = "chain.json"
+
+// chain is chain.json: the stack for which a directory of chains/ was made.
+type chain struct {
+	DiffIDs []digest.Digest `json:"diffIDs"`
+	Empty   bool            `json:"empty,omitempty"` // nothing had to be added
+}
+
+// chainLock is the lock of a chain; the chain of a base layer has the name of the layer.
+func chainLock(name string) string { return "chain-" + name }
+
+// stack gives the directories of the layers, base first, with what the layers leave to the stack.
+func (s *Store) stack(ctx context.Context, layers []image.Layer, markers []*marker) ([]string, error) {
+	diffIDs := make([]digest.Digest, len(layers))
+	for i, l := range layers {
+		diffIDs[i] = l.DiffID
+	}
+	chainIDs := image.ChainIDs(diffIDs)
+	var dirs []string
+	for i, m := range markers {
+		own := filepath.Join(s.layerDir(m.DiffID), filesDir)
+		extra := ""
+		if len(m.Whiteouts) > 0 || len(m.Links) > 0 || i > 0 && len(m.Implicit) > 0 {
+			var err error
+			if extra, err = s.extra(ctx, chainIDs[i], diffIDs[:i+1], dirs, own, m); err != nil {
+				return nil, err
+			}
+		}
+		if m.OpaqueRoot {
+			dirs = nil
+		}
+		dirs = append(dirs, own)
+		if extra != "" {
+			dirs = append(dirs, extra)
+		}
+	}
+	return dirs, nil
+}
+
+// extra gives the directory to stack above the layer at own, "" if it is not needed.
+func (s *Store) extra(ctx context.Context, id digest.Digest, diffIDs []digest.Digest, lower []string, own string, m *marker) (string, error) {
+	dir := filepath.Join(s.dir, chainsDir, name(id))
+	if c, err := readChain(dir, diffIDs); err == nil {
+		return c.files(dir), nil
+	}
+	unlock, err := s.lock(ctx, chainLock(name(id)))
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if c, err := readChain(dir, diffIDs); err == nil {
+		return c.files(dir), nil
+	}
+	stage := filepath.Join(s.dir, stagingDir, chainLock(name(id)))
+	if err := errors.Join(removeAll(stage), os.MkdirAll(filepath.Join(stage, filesDir), 0o755)); err != nil {
+		return "", &Error{Op: "stack", Subject: id.String(), Err: err}
+	}
+	b, err := newBuilder(filepath.Join(stage, filesDir), lower, own, m)
+	if err != nil {
+		return "", err
+	}
+	defer b.close()
+	c := chain{DiffIDs: diffIDs}
+	if c.Empty, err = b.build(); err == nil {
+		var raw []byte
+		if raw, err = json.Marshal(c); err == nil {
+			err = os.WriteFile(filepath.Join(stage, chainFile), raw, 0o600)
+		}
+	}
+	if err == nil {
+		err = s.publish(stage, dir)
+	}
+	if err != nil {
+		var known *unpack.Error
+		if !errors.As(err, &known) {
+			err = &Error{Op: "stack", Subject: id.String(), Err: err}
+		}
+		return "", errors.Join(err, removeAll(stage))
+	}
+	return c.files(dir), nil
+}
+
+func (c chain) files(dir string) string {
+	if c.Empty {
+		return ""
+	}
+	return filepath.Join(dir, filesDir)
+}
+
+func readChain(dir string, diffIDs []digest.Digest) (chain, error) {
+	var c chain
+	raw, err := os.ReadFile(filepath.Join(dir, chainFile))
+	if err == nil {
+		err = json.Unmarshal(raw, &c)
+	}
+	if err == nil && !slices.Equal(c.DiffIDs, diffIDs) {
+		err = errors.New("another stack")
+	}
+	return c, err
+}
+
+// builder makes the directory that settles what a layer leaves to the layers below it.
+type builder struct {
+	lower    *view // what is below the layer
+	whole    *view // with the layer
+	dst      int
+	implicit map[string]bool
+	links    [][2][]byte
+	marked   [][]byte
+	dirs     []string        // made in dst, parents first
+	source   map[string]*found // whose attributes they get
+}
+
+func newBuilder(dst string, lower []string, own string, m *marker) (*builder, error) {
+	fd, err := unix.Open(dst, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{dst: fd, implicit: map[string]bool{}, links: m.Links, marked: m.Whiteouts, source: map[string]*found{}}
+	for _, p := range m.Implicit {
+		b.implicit[string(p)] = true
+	}
+	whole := append(slices.Clone(lower), own)
+	if m.OpaqueRoot {
+		whole = []string{own}
+	}
+	if b.lower, err = openView(lower); err == nil {
+		b.whole, err = openView(whole)
+	}
+	if err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *builder) close() {
+	for _, f := range b.source {
+		f.close()
+	}
+	b.lower.close()
+	b.whole.close()
+	unix.Close(b.dst)
+}
+
+// build makes everything; it tells whether that was nothing.
+func (b *builder) build() (empty bool, err error) {
+	paths := make([]string, 0, len(b.implicit))
+	for p := range b.implicit {
+		paths = append(paths, p)
+	}
+	slices.Sort(paths)
+	for _, p := range paths {
+		same, err := b.sameAttributes(p)
+		if err != nil {
+			return false, err
+		}
+		if !same {
+			if err := b.dir(p); err != nil {
+				return false, err
+			}
+		}
+	}
+	for _, p := range b.marked {
+		if err := b.merge(string(p)); err != nil {
+			return false, fmt.Errorf("%q: %w", p, err)
+		}
+	}
+	for _, l := range b.links {
+		if err := b.link(string(l[0]), string(l[1])); err != nil {
+			return false, fmt.Errorf("%q: %w", l[0], err)
+		}
+	}
+	for _, p := range slices.Backward(b.dirs) {
+		if err := b.attributes(p); err != nil {
+			return false, fmt.Errorf("%q: %w", p, err)
+		}
+	}
+	return len(b.dirs) == 0, nil
+}
+
+// sameAttributes tells whether a directory without an entry has the attributes of the one below
+// already, or there is none below.
+func (b *builder) sameAttributes(path string) (bool, error) {
+	low, err := b.lower.find(path)
+	if err == unix.ENOENT {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer low.close()
+	if low.st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return true, nil
+	}
+	top, err := b.whole.find(path)
+	if err != nil {
+		return false, err
+	}
+	defer top.close()
+	if low.st.Mode != top.st.Mode || low.st.Uid != top.st.Uid || low.st.Gid != top.st.Gid || low.st.Mtim != top.st.Mtim {
+		return false, nil
+	}
+	lx, err := low.xattrs()
+	if err != nil {
+		return false, err
+	}
+	tx, err := top.xattrs()
+	return slices.Equal(lx, tx), err
+}
+
+// merge makes a directory that holds whiteouts a merged one, if it is not: overlayfs lists them else.
+func (b *builder) merge(path string) error {
+	n, err := b.whole.count(path)
+	if err != nil || n != 1 || path == "" {
+		return err
+	}
+	return b.dir(path)
+}
+
+// dir makes the directory path in dst, and those above it, and notes whose attributes each gets.
+func (b *builder) dir(path string) error {
+	if b.source[path] != nil {
+		return nil
+	}
+	if path != "" {
+		up, _ := cut(path)
+		if err := b.dir(up); err != nil {
+			return err
+		}
+	}
+	view := b.whole
+	if b.implicit[path] {
+		if f, err := b.lower.find(path); err == nil {
+			isDir := f.st.Mode&unix.S_IFMT == unix.S_IFDIR
+			f.close()
+			if isDir {
+				view = b.lower
+			}
+		}
+	}
+	f, err := view.find(path)
+	if err != nil {
+		return err
+	}
+	b.source[path] = f
+	b.dirs = append(b.dirs, path)
+	if path == "" {
+		return nil
+	}
+	parent, base, err := b.parent(path)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(parent)
+	return unix.Mkdirat(parent, base, 0o700)
+}
+
+// link copies the file that a hardlink means, and gives it both names if both are still there.
+func (b *builder) link(name, target string) error {
+	low, err := b.lower.find(target)
+	if err == unix.ENOENT || err == nil && low.st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		if err == nil {
+			low.close()
+		}
+		return &unpack.Error{
+			Op: "apply", Subject: name, Clause: spec.LayerHardlink,
+			Err: fmt.Errorf("%w: hardlink to %q, which does not exist", unpack.ErrLink, target),
+		}
+	}
+	if err != nil {
+		return err
+	}
+	defer low.close()
+	up, _ := cut(name)
+	if err := b.dir(up); err != nil {
+		return err
+	}
+	parent, base, err := b.parent(name)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(parent)
+	if b.visible(target, low) {
+		up, _ = cut(target)
+		if err := b.dir(up); err != nil {
+			return err
+		}
+		tparent, tbase, err := b.parent(target)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(tparent)
+		if err := low.copyTo(tparent, tbase); err != nil && err != unix.EEXIST {
+			return err
+		}
+		return unix.Linkat(tparent, tbase, parent, base, 0)
+	}
+	return low.copyTo(parent, base)
+}
+
+// visible tells whether path still shows low with the layer on top.
+func (b *builder) visible(path string, low *found) bool {
+	top, err := b.whole.find(path)
+	if err != nil {
+		return false
+	}
+	defer top.close()
+	return top.st.Ino == low.st.Ino && top.st.Dev == low.st.Dev
+}
+
+// parent opens the directory of path in dst.
+func (b *builder) parent(path string) (int, string, error) {
+	fd, err := unix.Openat(b.dst, ".", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	up, base := cut(path)
+	for comp := range strings.SplitSeq(up, "/") {
+		if err != nil || comp == "" {
+			continue
+		}
+		var next int
+		next, err = unix.Openat(fd, comp, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		unix.Close(fd)
+		fd = next
+	}
+	return fd, base, err
+}
+
+// attributes gives a directory of dst the attributes of its source.
+func (b *builder) attributes(path string) error {
+	fd := b.dst
+	if path != "" {
+		parent, base, err := b.parent(path)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(parent)
+		if fd, err = unix.Openat(parent, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+	}
+	return b.source[path].attributesTo(fd)
+}
+
+// cut cuts a path at its last slash; dir is "" at the root.
+func cut(path string) (dir, base string) {
+	if i := strings.LastIndexByte(path, '/'); i >= 0 {
+		return path[:i], path[i+1:]
+	}
+	return "", path
+}
