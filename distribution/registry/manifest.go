@@ -6,12 +6,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
-)
 
-// Docker's names of the formats, which the image-spec treats as equals of its own.
-const (
-	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
-	dockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
+	"github.com/oci-pipeline/oci/image"
 )
 
 // content is what the registry reads in a manifest or index. Everything else is the client's.
@@ -46,8 +42,8 @@ func decode(raw []byte, mediaType string) (content, error) {
 	case c.MediaType == "":
 		c.MediaType = ispec.MediaTypeImageManifest
 	}
-	isIndex := c.MediaType == ispec.MediaTypeImageIndex || c.MediaType == dockerList
-	isImage := c.MediaType == ispec.MediaTypeImageManifest || c.MediaType == dockerManifest
+	isIndex := c.MediaType == ispec.MediaTypeImageIndex || c.MediaType == image.DockerManifestList
+	isImage := c.MediaType == ispec.MediaTypeImageManifest || c.MediaType == image.DockerManifest
 	if isIndex && c.Manifests == nil || isImage && c.Manifests != nil {
 		return content{}, fmt.Errorf("%w: not a %s", ErrInvalid, c.MediaType)
 	}
@@ -93,14 +89,7 @@ func (c content) blobs() []ispec.Descriptor {
 		list = append(list, *c.Config)
 	}
 	for _, l := range c.Layers {
-		switch l.MediaType {
-		case ispec.MediaTypeImageLayerNonDistributable, //nolint:staticcheck // still met in images
-			ispec.MediaTypeImageLayerNonDistributableGzip, //nolint:staticcheck // likewise
-			ispec.MediaTypeImageLayerNonDistributableZstd, //nolint:staticcheck // likewise
-			"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip":
-			continue
-		}
-		if len(l.URLs) == 0 {
+		if len(l.URLs) == 0 && !image.IsForeign(l.MediaType) {
 			list = append(list, l)
 		}
 	}
