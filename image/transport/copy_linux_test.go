@@ -350,6 +350,46 @@ func TestCopy_resumes(t *testing.T) {
 	}
 }
 
+// Many processes copy the same image into the same store at once: all succeed, and each byte is
+// copied by one of them only.
+func TestCopy_at_once(t *testing.T) {
+	l, _, _, _ := multi(t)
+	root := filepath.Join(t.TempDir(), "store")
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	var copied, size int64
+	for range 6 {
+		wg.Go(func() {
+			s, err := store.Open(t.Context(), root, store.Options{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer s.Close()
+			c, err := copyIn(t, s, "oci:"+l.dir+":multi", CopyOptions{Platform: amd64})
+			if err == nil {
+				err = s.Tag(t.Context(), "multi", c.Resolved.Root)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			copied, size = copied+c.Bytes, c.Bytes+c.Reused
+		})
+	}
+	wg.Wait()
+	if copied != size {
+		t.Errorf("copied %d bytes of an image of %d", copied, size)
+	}
+	s, err := store.Open(t.Context(), root, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	mustBeValid(t, s)
+}
+
 func TestCopy_cancelled(t *testing.T) {
 	l := newTestLayout(t)
 	l.index(l.image(hostArch()))

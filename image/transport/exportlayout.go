@@ -43,6 +43,9 @@ func (x *exporter) toLayout(ctx context.Context, d ispec.Descriptor, dest refere
 	if err != nil {
 		return err
 	}
+	if err := removePartial(dir); err != nil { // of an export that was killed
+		return err
+	}
 	for _, b := range list {
 		if err := x.putBlob(ctx, dir, b); err != nil {
 			return err
@@ -107,6 +110,13 @@ func newLayoutDir(dir *layout.Dir) (*layout.Index, error) {
 // partial is where a blob is written before it is proved. The layout is locked, so there is one.
 const partial = "blob.new"
 
+func removePartial(dir *layout.Dir) error {
+	if err := dir.Root().Remove(partial); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // putBlob writes one blob, unless the layout has it: then it is proved where it lies, and replaced if
 // it is not right.
 func (x *exporter) putBlob(ctx context.Context, dir *layout.Dir, d ispec.Descriptor) error {
@@ -121,9 +131,6 @@ func (x *exporter) putBlob(ctx context.Context, dir *layout.Dir, d ispec.Descrip
 			return nil
 		}
 	}
-	if err := dir.Root().Remove(partial); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	f, err := dir.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
@@ -136,7 +143,7 @@ func (x *exporter) putBlob(ctx context.Context, dir *layout.Dir, d ispec.Descrip
 		}
 	}
 	if err != nil {
-		return errors.Join(err, dir.Root().Remove(partial))
+		return errors.Join(err, removePartial(dir))
 	}
 	return nil
 }

@@ -63,6 +63,7 @@ func (d dirFiles) close() error { return d.dir.Close() }
 // Limits of an archive's table of contents.
 const (
 	maxEntries = 100_000 // docker save has three for each layer
+	maxMember  = 4096    // bytes of a name that is remembered; no document names a longer one
 	maxLinks   = 8       // links that follow each other; docker save has one
 )
 
@@ -158,6 +159,9 @@ func (t *tarFiles) add(h *tar.Header, offset, end int64) {
 
 // memberName cleans a name of an archive; ok is false for one that is no name below its root.
 func memberName(name string) (cleaned string, ok bool) {
+	if len(name) > maxMember {
+		return "", false
+	}
 	name = path.Clean(name)
 	return name, fs.ValidPath(name) && name != "."
 }
