@@ -1,7 +1,6 @@
 package reference
 
 import (
-	"net/netip"
 	"strconv"
 	"strings"
 
@@ -115,8 +114,7 @@ func validHost(s string) bool {
 	}
 	if inner, ok := strings.CutPrefix(host, "["); ok {
 		inner, ok = strings.CutSuffix(inner, "]")
-		a, err := netip.ParseAddr(inner)
-		return ok && err == nil && a.Is6() && a.Zone() == ""
+		return ok && validIPv6(inner)
 	}
 	if host == "" {
 		return false
@@ -128,6 +126,25 @@ func validHost(s string) bool {
 		}
 	}
 	return true
+}
+
+// validIPv6 tells whether s is an address of RFC 4291 section 2.2, form 1 or 2: groups of hex digits,
+// and one "::" for those that are left out. Zones and embedded IPv4 addresses name no registry.
+func validIPv6(s string) bool {
+	left, right, short := strings.Cut(s, "::")
+	n := 0
+	for i, part := range [...]string{left, right} {
+		if part == "" && (short || i == 1) {
+			continue
+		}
+		for group := range strings.SplitSeq(part, ":") {
+			if group == "" || len(group) > 4 || strings.Trim(group, "0123456789abcdefABCDEF") != "" {
+				return false
+			}
+			n++
+		}
+	}
+	return n == 8 || short && n < 8
 }
 
 // validRepository is `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` for each of the components between slashes.

@@ -83,6 +83,18 @@ func TestParse_refuses(t *testing.T) {
 	}
 }
 
+func TestParse_IPv6(t *testing.T) {
+	for addr, want := range map[string]bool{
+		"::1": true, "::": true, "1::": true, "fe80::1": true, "1:2:3:4:5:6:7:8": true, "1:2:3::5:6:7:8": true, "2001:DB8::a": true,
+		"": false, ":": false, ":::": false, "1": false, "1:2:3:4:5:6:7": false, "1:2:3:4:5:6:7:8:9": false, "1:2:3:4::5:6:7:8": false,
+		"1::2::3": false, "12345::": false, "g::": false, "fe80::1%eth0": false, ":1:2:3:4:5:6:7:8": false, "::1:": false, "::127.0.0.1": false,
+	} {
+		if _, err := Parse("[" + addr + "]:5000/x"); (err == nil) != want {
+			t.Errorf("%q: %v, want %v", addr, err, want)
+		}
+	}
+}
+
 func TestRef_parts(t *testing.T) {
 	r, err := Parse("localhost:5000/a/b:c")
 	if err != nil {
