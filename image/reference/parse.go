@@ -144,7 +144,10 @@ func validIPv6(s string) bool {
 			n++
 		}
 	}
-	return n == 8 || short && n < 8
+	if short {
+		return n < 8
+	}
+	return n == 8
 }
 
 // validRepository is `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*` for each of the components between slashes.
