@@ -53,13 +53,6 @@ func decode(raw []byte, mediaType string) (content, error) {
 	return c, nil
 }
 
-// MediaType tells what the manifest raw is: its mediaType field, else what its fields say.
-// For a Backend over a content store, which knows bytes only. ErrInvalid if it is no manifest.
-func MediaType(raw []byte) (string, error) {
-	c, err := decode(raw, "")
-	return c.MediaType, err
-}
-
 // Referrer gives the subject of m and the descriptor of m that a referrers list shows: with the
 // artifact type (the manifest's, else the config's media type, none for an index) and all
 // annotations. The subject is "" if m has none.
