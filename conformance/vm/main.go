@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -173,7 +174,7 @@ func (m machine) boot(ctx context.Context, vmRun, share, runtime string) (string
 		}
 		cmd = exec.CommandContext(ctx, "unshare", append([]string{"-m", "sh", "-c", script, "sh"}, checks...)...)
 	}
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // vm-run then cleans up
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // vm-run then cleans up
 	stderr := &console{cancel: cancel}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &out, stderr, 5*time.Second
