@@ -168,6 +168,12 @@ func Select(idx ispec.Index, want ispec.Platform) (ispec.Descriptor, error) {
 	if all := Candidates(idx, want); len(all) > 0 {
 		return all[0], nil
 	}
+	return ispec.Descriptor{}, NoPlatform(idx, want)
+}
+
+// NoPlatform is the error for an index of which nothing is for the platform. It names those that
+// there are.
+func NoPlatform(idx ispec.Index, want ispec.Platform) error {
 	var have []string
 	for _, d := range idx.Manifests {
 		if d.Platform != nil && len(have) < 20 {
@@ -175,7 +181,12 @@ func Select(idx ispec.Index, want ispec.Platform) (ispec.Descriptor, error) {
 		}
 	}
 	err := fmt.Errorf("%w: the index has %q", ErrNoPlatform, have)
-	return ispec.Descriptor{}, &Error{Op: "select", Subject: FormatPlatform(want), Clause: spec.IndexPlatform, Err: err}
+	return &Error{Op: "select", Subject: FormatPlatform(want), Clause: spec.IndexPlatform, Err: err}
+}
+
+// HasPlatform tells whether a descriptor says which platform its content is for.
+func HasPlatform(d ispec.Descriptor) bool {
+	return d.Platform != nil && (d.Platform.OS != "" || d.Platform.Architecture != "")
 }
 
 // Candidates gives the entries of an index that may be for the platform, best first. Entries
@@ -191,7 +202,7 @@ func Candidates(idx ispec.Index, want ispec.Platform) []ispec.Descriptor {
 	for _, d := range idx.Manifests {
 		switch {
 		case !IsManifest(d.MediaType) && !IsIndex(d.MediaType):
-		case d.Platform == nil || d.Platform.OS == "" && d.Platform.Architecture == "":
+		case !HasPlatform(d):
 			if d.ArtifactType == "" { // a signature or the like is not an image to run
 				open = append(open, d)
 			}

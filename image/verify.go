@@ -11,6 +11,9 @@ import (
 	"github.com/oci-pipeline/oci/conformance/spec"
 )
 
+// verifyBuffer is how much Verify reads at a time.
+const verifyBuffer = 256 << 10
+
 // Verifier reads content and proves it against a descriptor. It never reads more than one byte over
 // the size, and it fails closed: Read gives io.EOF only after size and digest were found right, and
 // ErrSizeMismatch or ErrDigestMismatch otherwise. One who stops reading earlier has proved nothing,
@@ -103,9 +106,13 @@ func (v *Verifier) check() error {
 // Verify reads what is left and tells whether the whole was what the descriptor says. It may be
 // called more than once.
 func (v *Verifier) Verify() error {
-	if v.err == nil {
-		if _, err := io.Copy(io.Discard, struct{ io.Reader }{v}); err != nil {
-			return err
+	var buf []byte
+	for v.err == nil {
+		if buf == nil {
+			buf = make([]byte, min(verifyBuffer, v.want.Size-v.n+1))
+		}
+		if _, err := v.Read(buf); err != nil {
+			break // it is v.err now
 		}
 	}
 	if v.err == io.EOF { //nolint:errorlint // set by check, never wrapped

@@ -96,7 +96,7 @@ func (s *Store) Image(ctx context.Context, d ispec.Descriptor, platform ispec.Pl
 	return img, nil
 }
 
-// walk follows indexes to a manifest. seen keeps it from going round in circles.
+// walk follows indexes to a manifest. seen keeps it from looking at one twice.
 type walk struct {
 	s    *Store
 	want ispec.Platform
@@ -106,8 +106,8 @@ type walk struct {
 // image gives the image of d. check says that its config must be for the platform, because nothing
 // on the way has said so.
 func (w *walk) image(ctx context.Context, d ispec.Descriptor, check bool, depth int) (image.Image, error) {
-	if depth > image.MaxIndexDepth || w.seen[d.Digest] {
-		return image.Image{}, fmt.Errorf("%w: indexes within indexes, more than %d deep or in a circle", image.ErrMalformed, image.MaxIndexDepth)
+	if depth > image.MaxIndexDepth {
+		return image.Image{}, fmt.Errorf("%w: indexes within indexes, more than %d deep", image.ErrMalformed, image.MaxIndexDepth)
 	}
 	w.seen[d.Digest] = true
 	if image.IsIndex(d.MediaType) {
@@ -149,12 +149,12 @@ func (w *walk) index(ctx context.Context, d ispec.Descriptor, depth int) (image.
 	if err != nil {
 		return image.Image{}, err
 	}
-	if _, err := image.Select(x, w.want); err != nil {
-		return image.Image{}, err
-	}
-	var last error
+	last := image.NoPlatform(x, w.want)
 	for _, c := range image.Candidates(x, w.want) {
-		img, err := w.image(ctx, c, c.Platform == nil, depth+1)
+		if w.seen[c.Digest] {
+			continue // listed twice; it was for another platform
+		}
+		img, err := w.image(ctx, c, !image.HasPlatform(c), depth+1)
 		if err == nil || !errors.Is(err, image.ErrNoPlatform) {
 			return img, err
 		}

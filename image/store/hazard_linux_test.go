@@ -289,16 +289,18 @@ func TestPrune_damaged_manifest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, blobFile(s, d.Digest), strings.Replace(string(raw), "layers", "lavers", 1))
-	before, err := s.files()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if p, err := s.Prune(t.Context(), PruneOptions{}); !errors.Is(err, image.ErrDigestMismatch) {
-		t.Errorf("%+v, %v", p, err)
-	}
-	if after, err := s.files(); err != nil || len(after) != len(before) {
-		t.Errorf("%d files of %d left, %v", len(after), len(before), err)
+	for damaged, want := range map[string]error{strings.Replace(string(raw), "layers", "lavers", 1): image.ErrDigestMismatch, "cut": image.ErrSizeMismatch} {
+		write(t, blobFile(s, d.Digest), damaged)
+		before, err := s.files()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, err := s.Prune(t.Context(), PruneOptions{}); !errors.Is(err, want) {
+			t.Errorf("%+v, %v, want %v", p, err, want)
+		}
+		if after, err := s.files(); err != nil || len(after) != len(before) {
+			t.Errorf("%d files of %d left, %v", len(after), len(before), err)
+		}
 	}
 }
 

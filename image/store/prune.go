@@ -57,8 +57,12 @@ func (s *Store) Prune(ctx context.Context, o PruneOptions) (Pruned, error) {
 		missing: func(_, _ ispec.Descriptor) error { return nil },
 	}
 	for _, d := range x.Entries() {
-		if ok, err := s.Has(ctx, d); err == nil && !ok {
-			continue // a name of nothing keeps nothing; Check reports it
+		// A name of nothing keeps nothing, and Check reports it. A blob that is there but damaged is an
+		// error of follow: what it led to is not known.
+		if r, err := s.Open(ctx, d); err == nil {
+			r.Close()
+		} else if errors.Is(err, ErrNotFound) {
+			continue
 		}
 		if err := g.follow(ctx, d, 0); err != nil {
 			return Pruned{}, failed("prune", s.path, err)

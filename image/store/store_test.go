@@ -289,6 +289,9 @@ func TestImage(t *testing.T) {
 	named := index(entry(armDesc, `,"platform":{"os":"linux","architecture":"arm64"}`), entry(amdDesc, `,"platform":{"os":"linux","architecture":"amd64"}`))
 	bare := index(entry(armDesc, ""), entry(amdDesc, ""))
 	nested := index(entry(bare, ""))
+	if _, err := s.Image(ctx, index(entry(armDesc, ""), entry(armDesc, "")), linuxAMD64); !errors.Is(err, image.ErrNoPlatform) {
+		t.Errorf("a manifest that is listed twice: %v", err)
+	}
 	for name, root := range map[string]ispec.Descriptor{"named": named, "without platforms": bare, "nested": nested} {
 		for p, want := range map[string]digest.Digest{"linux/amd64": amdDesc.Digest, "linux/arm64": armDesc.Digest} {
 			platform, err := image.ParsePlatform(p)

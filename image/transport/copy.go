@@ -89,7 +89,7 @@ type copier struct {
 	o     CopyOptions
 	want  ispec.Platform
 	asked bool
-	seen  map[digest.Digest]bool // documents on the way, against circles
+	seen  map[digest.Digest]bool // documents that were looked at
 	out   Copied
 
 	bytes, reused atomic.Int64
@@ -97,8 +97,8 @@ type copier struct {
 
 // document copies an index or manifest and gives its bytes.
 func (c *copier) document(ctx context.Context, d ispec.Descriptor, depth int) ([]byte, error) {
-	if depth > image.MaxIndexDepth || c.seen[d.Digest] {
-		return nil, fmt.Errorf("%w: indexes within indexes, more than %d deep or in a circle", image.ErrMalformed, image.MaxIndexDepth)
+	if depth > image.MaxIndexDepth {
+		return nil, fmt.Errorf("%w: indexes within indexes, more than %d deep", image.ErrMalformed, image.MaxIndexDepth)
 	}
 	c.seen[d.Digest] = true
 	if d.Size > image.MaxManifestSize {
@@ -124,12 +124,12 @@ func (c *copier) one(ctx context.Context, d ispec.Descriptor, check bool, depth 
 	if err != nil {
 		return err
 	}
-	if _, err := image.Select(x, c.want); err != nil {
-		return err
-	}
-	var last error
+	last := image.NoPlatform(x, c.want)
 	for _, m := range image.Candidates(x, c.want) {
-		last = c.one(ctx, m, m.Platform == nil, depth+1)
+		if c.seen[m.Digest] {
+			continue // listed twice; it was for another platform
+		}
+		last = c.one(ctx, m, !image.HasPlatform(m), depth+1)
 		if !errors.Is(last, image.ErrNoPlatform) {
 			return last
 		}
