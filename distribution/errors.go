@@ -162,7 +162,7 @@ func netError(err error) error {
 	case errors.Is(err, ErrTimeout), errors.Is(err, ErrInsecure), errors.Is(err, ErrNetwork), errors.Is(err, ErrProtocol):
 		return err
 	case errors.Is(err, http.ErrSchemeMismatch):
-		return fmt.Errorf("%w: the registry speaks plain http", ErrInsecure)
+		return fmt.Errorf("%w: the registry speaks plain http: %w", ErrInsecure, err)
 	case errors.As(err, &cert), errors.As(err, new(x509.UnknownAuthorityError)), errors.As(err, new(x509.HostnameError)):
 		return fmt.Errorf("%w: %w", ErrInsecure, err)
 	case errors.As(err, &n) && n.Timeout():

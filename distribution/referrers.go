@@ -85,7 +85,7 @@ func (c *Client) pages(ctx context.Context, h *host, repo, path string, page fun
 			return nil
 		}
 		u, err := resp.Request.URL.Parse(next)
-		if err != nil || u.Host != h.api || u.Scheme != resp.Request.URL.Scheme {
+		if err != nil || !sameOrigin(u, &url.URL{Scheme: resp.Request.URL.Scheme, Host: h.api}) {
 			return &Error{Op: "follow Link", Subject: printable(next), Clause: spec.TagPagination, Err: ErrProtocol}
 		}
 		r.path = u.RequestURI()

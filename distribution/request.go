@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/oci-pipeline/oci/conformance/spec"
 )
 
 // A request is one call of the distribution API, made again as often as need be.
@@ -48,8 +50,12 @@ func (c *Client) try(ctx context.Context, h *host, r request) (*http.Response, e
 		defer h.first.Unlock()
 	}
 	schemes := c.schemes(h)
+	var before error // of the scheme tried first
 	for i, scheme := range schemes {
 		resp, err := c.authorized(ctx, h, scheme, r)
+		if before != nil && errors.Is(err, http.ErrSchemeMismatch) {
+			return nil, before // the first scheme was right, its connection broke
+		}
 		last := i == len(schemes)-1
 		if last || !wrongScheme(resp, err) {
 			if resp != nil {
@@ -57,6 +63,7 @@ func (c *Client) try(ctx context.Context, h *host, r request) (*http.Response, e
 			}
 			return c.accept(resp, err, r)
 		}
+		before = err
 		if resp != nil {
 			_ = resp.Body.Close()
 		}
@@ -87,14 +94,15 @@ func (c *Client) accept(resp *http.Response, err error, r request) (*http.Respon
 // authorized sends r with what the host is known to ask for, and once more when it asks for
 // something else.
 func (c *Client) authorized(ctx context.Context, h *host, scheme string, r request) (*http.Response, error) {
+	base := &url.URL{Scheme: scheme, Host: h.api}
 	u := r.at
 	if u == nil {
 		var err error
-		if u, err = url.Parse(scheme + "://" + h.api + r.path); err != nil {
+		if u, err = base.Parse(r.path); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrProtocol, err)
 		}
 	}
-	ours := u.Host == h.api && u.Scheme == scheme // a location elsewhere gets no credentials
+	ours := sameOrigin(u, base) // a location elsewhere gets no credentials
 	var used string
 	if ours {
 		var err error
@@ -161,22 +169,26 @@ func (c *Client) single(ctx context.Context, h *host, u *url.URL, r request, aut
 func (c *Client) location(h *host, resp *http.Response) (*url.URL, error) {
 	text := resp.Header.Get("Location")
 	if text == "" {
-		return nil, fmt.Errorf("%w: no Location in the answer %d", ErrProtocol, resp.StatusCode)
+		return nil, badLocation(fmt.Errorf("%w: none in the answer %d", ErrProtocol, resp.StatusCode))
 	}
 	u, err := resp.Request.URL.Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("%w: Location %q", ErrProtocol, printable(text))
+		return nil, badLocation(fmt.Errorf("%w: %q", ErrProtocol, printable(text)))
 	}
 	scheme := h.knownScheme()
 	if u.Scheme == "http" && scheme == "https" {
 		// A registry behind a proxy that ends TLS does not know its own scheme.
 		if !strings.EqualFold(u.Hostname(), hostOnly(h.api)) {
-			return nil, fmt.Errorf("%w: Location leads from https to http", ErrInsecure)
+			return nil, badLocation(fmt.Errorf("%w: it leads from https to http", ErrInsecure))
 		}
 		u.Scheme, u.Host = "https", h.api
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
-		return nil, fmt.Errorf("%w: Location %q", ErrProtocol, printable(text))
+		return nil, badLocation(fmt.Errorf("%w: %q", ErrProtocol, printable(text)))
 	}
 	return u, nil
+}
+
+func badLocation(err error) error {
+	return &Error{Op: "follow Location", Clause: spec.PushLocation, Err: err}
 }

@@ -66,7 +66,13 @@ func wrap(op, subject string, err error) error {
 // clauseOf finds the rule behind the errors whose place in the specification is always the same.
 func clauseOf(err error) spec.Clause {
 	var s *StatusError
-	if errors.As(err, &s) && s.Status == http.StatusTooManyRequests {
+	if !errors.As(err, &s) {
+		return spec.Clause{}
+	}
+	switch s.Status {
+	case http.StatusNotFound:
+		return spec.ContentExists
+	case http.StatusTooManyRequests:
 		return spec.RetryAfter
 	}
 	return spec.Clause{}

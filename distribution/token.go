@@ -158,7 +158,7 @@ func (a *authenticator) fetch(ctx context.Context, scheme string, ch challenge, 
 // exchange sends a token request. A redirect is not followed: it would carry the secret on.
 func (c *Client) exchange(req *http.Request, h *host) ([]byte, error) {
 	ctx := context.WithValue(req.Context(), noRedirectKey{}, true)
-	resp, err := c.send(req.WithContext(ctx), &guard{host: h})
+	resp, err := c.send(req.WithContext(ctx), &guard{host: h, secret: true})
 	if err != nil {
 		return nil, err
 	}

@@ -49,11 +49,14 @@ func newTransport(o Options) *http.Transport {
 		ExpectContinueTimeout: time.Second,
 		DisableCompression:    true, // or a blob would be inflated behind our back (H-81)
 		WriteBufferSize:       64 << 10,
+
+		MaxResponseHeaderBytes: 256 << 10,
 	}
 }
 
-// reach is how far away an address is. A registry may send us as far as it is itself, or further,
-// but not nearer: one on the internet does not make us talk to private addresses.
+// reach is how near an address is. Credentials go no nearer than the registry that asks for them
+// is itself; blobs may come from private addresses (stores beside a proxy for the internet are
+// there), but no registry leads us to this machine or to the services of its cloud.
 type reach int
 
 const (
@@ -108,6 +111,7 @@ func hostOnly(hostport string) string {
 // A guard travels with a request and says where it may go.
 type guard struct {
 	host    *host // whose request it is
+	secret  bool  // it carries credentials to another host
 	proxied atomic.Bool
 }
 
@@ -143,7 +147,11 @@ func guardedDial(ctx context.Context, network, address string) (net.Conn, error)
 			g.host.reach = r
 			return nil
 		}
-		if r > g.host.reach {
+		allowed := g.host.reach
+		if !g.secret {
+			allowed = max(allowed, private)
+		}
+		if r > allowed {
 			return fmt.Errorf("%w: %s leads to %s, which is nearer than the registry itself", ErrInsecure, g.host.name, ap.Addr())
 		}
 		return nil
@@ -165,6 +173,21 @@ func hasPort(api string) bool {
 	return err == nil
 }
 
+// sameOrigin tells whether two URLs have scheme, host and port in common.
+func sameOrigin(a, b *url.URL) bool {
+	return a.Scheme == b.Scheme && strings.EqualFold(a.Hostname(), b.Hostname()) && portOf(a) == portOf(b)
+}
+
+func portOf(u *url.URL) string {
+	switch p := u.Port(); {
+	case p != "":
+		return p
+	case u.Scheme == "http":
+		return "80"
+	}
+	return "443"
+}
+
 // redirect decides on a redirect. Authorization stays with the host it was made for (DC-54).
 func (c *Client) redirect(req *http.Request, via []*http.Request) error {
 	from := via[len(via)-1].URL
@@ -179,7 +202,7 @@ func (c *Client) redirect(req *http.Request, via []*http.Request) error {
 	case req.URL.Scheme == "http" && from.Scheme == "https" && !c.o.Insecure:
 		return fmt.Errorf("%w: redirect from https to http", ErrInsecure)
 	}
-	if req.URL.Host != via[0].URL.Host || req.URL.Scheme != via[0].URL.Scheme {
+	if !sameOrigin(req.URL, via[0].URL) {
 		req.Header.Del("Authorization")
 	}
 	req.Header.Del("Referer") // it would carry the signature of a signed URL to the next host

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -281,6 +282,43 @@ func TestContentRange(t *testing.T) {
 		a, b, c, ok := contentRange(in)
 		if got := fmt.Sprint(a, b, c, ok); got != want {
 			t.Errorf("%q: got %s, want %s", in, got, want)
+		}
+	}
+}
+
+// TestFirstConnectionBreaks: a registry of plain http on loopback is tried again, and not taken
+// for one that should speak https.
+func TestFirstConnectionBreaks(t *testing.T) {
+	s, f, ref := setup(t, registrytest.Options{})
+	s.Inject(registrytest.Rule{Times: 1, Fault: registrytest.Drop()})
+	d, err := newClient(t, Options{}).Resolve(t.Context(), ref)
+	if err != nil || d.Digest != f.index.Digest {
+		t.Errorf("got %v, %v", d.Digest, err)
+	}
+}
+
+func TestSameOrigin(t *testing.T) {
+	parse := func(s string) *url.URL {
+		u, err := url.Parse(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"https://a/x", "https://a:443/y", true},
+		{"https://A/x", "https://a/y", true},
+		{"http://a:80", "http://a", true},
+		{"https://a", "http://a", false},
+		{"https://a:443", "http://a:443", false},
+		{"https://a:8443", "https://a", false},
+		{"https://b.a", "https://a", false},
+	} {
+		if got := sameOrigin(parse(tt.a), parse(tt.b)); got != tt.want {
+			t.Errorf("%s, %s: got %v", tt.a, tt.b, got)
 		}
 	}
 }

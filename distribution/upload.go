@@ -247,7 +247,10 @@ func (u *upload) status(ctx context.Context, off int64) (int64, error) {
 	case !ok || end == 0 && off == 0: // "0-0" is also what an empty session answers
 		return 0, nil
 	case end >= u.d.Size:
-		return 0, fmt.Errorf("%w: the registry has %d bytes of %d", ErrProtocol, end+1, u.d.Size)
+		return 0, &Error{
+			Op: "go on with upload", Subject: u.d.Digest.String(), Clause: spec.PushResume,
+			Err: fmt.Errorf("%w: the registry has %d bytes of %d", ErrProtocol, end+1, u.d.Size),
+		}
 	}
 	return end + 1, nil
 }

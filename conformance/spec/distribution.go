@@ -2,10 +2,6 @@ package spec
 
 // The duties of a client of the distribution API, by their DC- identifiers.
 var (
-	RepositoryName     = Clause{ID: "DC-01", Level: Must, Spec: "distribution-spec", Section: "spec.md#pulling-manifests"}
-	TagName            = Clause{ID: "DC-02", Level: Must, Spec: "distribution-spec", Section: "spec.md#pulling-manifests"}
-	AcceptTypes        = Clause{ID: "DC-03", Level: Should, Spec: "distribution-spec", Section: "spec.md#pulling-manifests"}
-	ContentTypeParams  = Clause{ID: "DC-04", Level: Should, Spec: "distribution-spec", Section: "spec.md#pulling-manifests"}
 	ContentTypeMatches = Clause{ID: "DC-05", Level: Should, Spec: "distribution-spec", Section: "spec.md#pulling-manifests"}
 	DigestHeader       = Clause{ID: "DC-06", Level: Must, Spec: "distribution-spec", Section: "spec.md#pulling-manifests"}
 	ManifestDigest     = Clause{ID: "DC-07", Level: Should, Spec: "distribution-spec", Section: "spec.md#pulling-manifests"}
@@ -16,17 +12,11 @@ var (
 	PushMonolithic     = Clause{ID: "DC-21", Level: Must, Spec: "distribution-spec", Section: "spec.md#single-post"}
 	PushChunked        = Clause{ID: "DC-22", Level: Must, Spec: "distribution-spec", Section: "spec.md#pushing-a-blob-in-chunks"}
 	PushContentRange   = Clause{ID: "DC-24", Level: Must, Spec: "distribution-spec", Section: "spec.md#pushing-a-blob-in-chunks"}
-	PushChunkMinimum   = Clause{ID: "DC-25", Level: Should, Spec: "distribution-spec", Section: "spec.md#pushing-a-blob-in-chunks"}
 	PushResume         = Clause{ID: "DC-28", Level: Should, Spec: "distribution-spec", Section: "spec.md#pushing-a-blob-in-chunks"}
 	PushMount          = Clause{ID: "DC-30", Level: May, Spec: "distribution-spec", Section: "spec.md#mounting-a-blob-from-another-repository"}
-	PushManifestType   = Clause{ID: "DC-31", Level: Must, Spec: "distribution-spec", Section: "spec.md#pushing-manifests"}
 	PushManifestBytes  = Clause{ID: "DC-32", Level: Must, Spec: "distribution-spec", Section: "spec.md#pushing-manifests"}
 	PushSubject        = Clause{ID: "DC-40", Level: Must, Spec: "distribution-spec", Section: "spec.md#pushing-manifests-with-subject"}
-	ReferrersFallback  = Clause{ID: "DC-41", Level: Must, Spec: "distribution-spec", Section: "spec.md#unavailable-referrers-api"}
 	TagPagination      = Clause{ID: "DC-50", Level: Must, Spec: "distribution-spec", Section: "spec.md#listing-tags"}
-	RedirectAuth       = Clause{ID: "DC-54", Level: Must, Spec: "distribution-spec", Section: "spec.md#api"}
-	ErrorCodes         = Clause{ID: "DC-55", Level: May, Spec: "distribution-spec", Section: "spec.md#error-codes"}
-	Warnings           = Clause{ID: "DC-56", Level: Must, Spec: "distribution-spec", Section: "spec.md#warnings"}
 	RetryAfter         = Clause{ID: "DC-57", Level: Should, Spec: "distribution-spec", Section: "spec.md#error-codes"}
 )
 

@@ -39,11 +39,11 @@ type Naming interface {
 	Split(name string) (repo, ref string, ok bool)
 }
 
-// Slashes is the Naming "repo:tag" and "repo@digest".
-type Slashes struct{}
+// PlainNames is the Naming "repo:tag" and "repo@digest".
+type PlainNames struct{}
 
 // Join gives "repo:tag" or "repo@digest".
-func (Slashes) Join(repo, ref string) string {
+func (PlainNames) Join(repo, ref string) string {
 	if strings.Contains(ref, ":") {
 		return repo + "@" + ref
 	}
@@ -51,7 +51,7 @@ func (Slashes) Join(repo, ref string) string {
 }
 
 // Split is the inverse of Join.
-func (Slashes) Split(name string) (repo, ref string, ok bool) {
+func (PlainNames) Split(name string) (repo, ref string, ok bool) {
 	if repo, ref, ok = strings.Cut(name, "@"); ok {
 		return repo, ref, validName(repo)
 	}
@@ -73,10 +73,10 @@ type Pool struct {
 
 var _ Backend = (*Pool)(nil)
 
-// NewPool gives the Backend over c. A nil naming is Slashes.
+// NewPool gives the Backend over c. A nil naming is PlainNames.
 func NewPool(c Content, naming Naming) *Pool {
 	if naming == nil {
-		naming = Slashes{}
+		naming = PlainNames{}
 	}
 	return &Pool{content: c, naming: naming}
 }

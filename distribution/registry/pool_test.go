@@ -56,7 +56,7 @@ func (c *mapContent) Unname(_ context.Context, name string) error {
 	return nil
 }
 
-func TestSlashes(t *testing.T) {
+func TestPlainNames(t *testing.T) {
 	for _, tt := range []struct {
 		name, repo, ref string
 		ok              bool
@@ -67,12 +67,12 @@ func TestSlashes(t *testing.T) {
 		{"localhost:5000/a:v", "localhost:5000/a", "v", false},
 		{"A:v", "A", "v", false},
 	} {
-		repo, ref, ok := Slashes{}.Split(tt.name)
+		repo, ref, ok := PlainNames{}.Split(tt.name)
 		if repo != tt.repo || ref != tt.ref || ok != tt.ok {
 			t.Errorf("%s: got %q %q %v", tt.name, repo, ref, ok)
 		}
-		if ok && (Slashes{}).Join(repo, ref) != tt.name {
-			t.Errorf("%s: joined %q", tt.name, Slashes{}.Join(repo, ref))
+		if ok && (PlainNames{}).Join(repo, ref) != tt.name {
+			t.Errorf("%s: joined %q", tt.name, PlainNames{}.Join(repo, ref))
 		}
 	}
 }
