@@ -30,6 +30,8 @@ type Process struct {
 	PidFD  int // -1 where the kernel has none
 	report int
 	plan   *plan.Plan
+
+	pending []report // read, but not yet asked for
 }
 
 // ErrGone means that the process ended, or began its program, before it reported what was waited for.
@@ -112,43 +114,51 @@ func writeAll(fd int, b []byte) error {
 
 // Await reads records until the process reports point. Its error is a *Failure if a step failed, or ErrGone.
 func (p *Process) Await(point plan.Point) error {
+	r, err := p.next()
+	switch {
+	case err != nil:
+		return err
+	case r.kind == plan.RecordFailure:
+		return p.failure(r.a, r.b)
+	case r.kind == plan.RecordPoint && plan.Point(r.a) == point:
+		return nil
+	}
+	return fmt.Errorf("unexpected report %v", r)
+}
+
+// AwaitChild waits for the report of a plan with LateFork that names the container's first process, and
+// follows it. What that child reports may come before; it is kept for later.
+func (p *Process) AwaitChild() error {
+	var early []report
 	for {
-		kind, a, b, err := p.record()
-		switch {
-		case err != nil:
+		r, err := p.next()
+		if err != nil {
+			p.pending = early
+			if len(early) > 0 { // the process that began failed, and has no child
+				return p.Await(0)
+			}
 			return err
-		case kind == plan.RecordFailure:
-			return p.failure(a, b)
-		case kind == plan.RecordPid:
-			if err := p.follow(int(b)); err != nil {
-				return err
-			}
-			if point == 0 {
-				return nil
-			}
-		case kind == plan.RecordPoint && plan.Point(a) == point:
-			return nil
-		default:
-			return fmt.Errorf("unexpected report %d %d %d", kind, a, b)
 		}
+		if r.kind == plan.RecordPid {
+			p.pending = early
+			return p.follow(int(r.b))
+		}
+		early = append(early, r)
 	}
 }
 
-// AwaitChild waits for the report of a plan with LateFork that names the container's first process.
-func (p *Process) AwaitChild() error { return p.Await(0) }
-
 // AwaitProgram waits until execve has succeeded or failed.
 func (p *Process) AwaitProgram() error {
-	kind, a, b, err := p.record()
+	r, err := p.next()
 	switch {
 	case errors.Is(err, ErrGone):
 		return nil
 	case err != nil:
 		return err
-	case kind == plan.RecordFailure:
-		return p.failure(a, b)
+	case r.kind == plan.RecordFailure:
+		return p.failure(r.a, r.b)
 	}
-	return fmt.Errorf("unexpected report %d %d %d", kind, a, b)
+	return fmt.Errorf("unexpected report %v", r)
 }
 
 // AwaitStart waits until the process has been let go and waits for the startContainer hooks.
@@ -159,8 +169,16 @@ func Attach(pid, report int) *Process {
 	return &Process{Pid: pid, PidFD: -1, report: report}
 }
 
-// record reads one record; ErrGone at the end of file.
-func (p *Process) record() (kind, a, b uint32, err error) {
+// report is a record.
+type report struct{ kind, a, b uint32 }
+
+// next returns the next record; ErrGone at the end of file.
+func (p *Process) next() (report, error) {
+	if len(p.pending) > 0 {
+		r := p.pending[0]
+		p.pending = p.pending[1:]
+		return r, nil
+	}
 	var buf [plan.RecordSize]byte
 	for n := 0; n < len(buf); {
 		m, err := unix.Read(p.report, buf[n:])
@@ -168,13 +186,13 @@ func (p *Process) record() (kind, a, b uint32, err error) {
 		case errors.Is(err, unix.EINTR):
 			continue
 		case err != nil:
-			return 0, 0, 0, fmt.Errorf("read the report: %w", err)
+			return report{}, fmt.Errorf("read the report: %w", err)
 		case m == 0:
-			return 0, 0, 0, ErrGone
+			return report{}, ErrGone
 		}
 		n += m
 	}
-	return order.Uint32(buf[:]), order.Uint32(buf[4:]), order.Uint32(buf[8:]), nil
+	return report{order.Uint32(buf[:]), order.Uint32(buf[4:]), order.Uint32(buf[8:])}, nil
 }
 
 // follow takes over from the process that began to the child that goes on.

@@ -8,7 +8,7 @@ import "fmt"
 type builder struct {
 	plan    Plan
 	pointer string
-	labels  int
+	labels  map[string]int // how often a stem was used
 }
 
 func newBuilder(fds FDs) *builder {
@@ -39,8 +39,11 @@ func (b *builder) newBuffer(name string, size int) Slot {
 
 // label makes a name that no other step has.
 func (b *builder) label(stem string) string {
-	b.labels++
-	return fmt.Sprintf("%s.%d", stem, b.labels)
+	if b.labels == nil {
+		b.labels = map[string]int{}
+	}
+	b.labels[stem]++
+	return fmt.Sprintf("%s.%d", stem, b.labels[stem])
 }
 
 // stepRef lets a call site finish a step in one expression.

@@ -20,9 +20,24 @@ func (c *compiler) console() error {
 	if !c.own {
 		return unsupported(c.pointer, "a terminal in a container whose /dev is bound from elsewhere")
 	}
-	if c.FDs.Console < 0 {
-		return invalid(c.pointer, "a terminal needs someone to take it")
+	slave, err := c.terminal()
+	if err != nil {
+		return err
 	}
+	fd := c.newSlot("mount.console")
+	c.add("open the terminal as a mount", "open_tree", unix.SYS_OPEN_TREE, slot(slave), text(""),
+		imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH, "CLONE|CLOEXEC|EMPTY_PATH")).into(fd)
+	c.attach(fd, "dev/console", NotDirectory, true)
+	c.takeTerminal(slave)
+	return nil
+}
+
+// terminal opens a terminal below c.dev, sends its master away, and returns its other side.
+func (c *compiler) terminal() (Slot, error) {
+	if c.FDs.Console < 0 {
+		return 0, invalid(c.pointer, "a terminal needs someone to take it")
+	}
+	p := c.Spec.Process
 	master, slave := c.newSlot("master"), c.newSlot("slave")
 	c.add("open a terminal of the container", "openat2", unix.SYS_OPENAT2, slot(c.dev), text("pts/ptmx"),
 		openHow(unix.O_RDWR|unix.O_NOCTTY, 0, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS), num(openHowSize)).into(master)
@@ -39,27 +54,24 @@ func (c *compiler) console() error {
 	}
 	c.pointer = "/process/terminal"
 	c.sendMaster(master)
-	fd := c.newSlot("mount.console")
-	c.add("open the terminal as a mount", "open_tree", unix.SYS_OPEN_TREE, slot(slave), text(""),
-		imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH, "CLONE|CLOEXEC|EMPTY_PATH")).into(fd)
-	c.attach(fd, "dev/console", NotDirectory, true)
+	return slave, nil
+}
+
+// takeTerminal makes the terminal the controlling one, and standard input, output and error.
+func (c *compiler) takeTerminal(slave Slot) {
 	c.add("begin a session", "setsid", unix.SYS_SETSID)
 	c.add("make the terminal its controlling terminal", "ioctl", unix.SYS_IOCTL, slot(slave), imm(unix.TIOCSCTTY, "TIOCSCTTY"), num(0))
-	uid := int(p.User.UID)
-	c.add("give the terminal to the user", "fchown", unix.SYS_FCHOWN, slot(slave), num(uid), num(-1)).on("console.owned", uint32(unix.EPERM), uint32(unix.EINVAL))
-	c.land("console.owned")
+	owned := c.label("owned")
+	c.add("give the terminal to the user", "fchown", unix.SYS_FCHOWN, slot(slave), num(int(c.Spec.Process.User.UID)), num(-1)).
+		on(owned, uint32(unix.EPERM), uint32(unix.EINVAL))
+	c.land(owned)
 	for i, n := range []string{"stdin", "stdout", "stderr"} {
 		c.add("make the terminal "+n, "dup3", unix.SYS_DUP3, slot(slave), num(i), num(0))
 	}
-	return nil
 }
 
-// sendMaster sends the master as SCM_RIGHTS, with the name that runc gives it.
+// sendMaster sends the master as SCM_RIGHTS. The control message is three cells: its length, SOL_SOCKET and SCM_RIGHTS, and the descriptor.
 func (c *compiler) sendMaster(master Slot) {
-	cmsg := make([]byte, 24) // struct cmsghdr: len, level, type; then the descriptor, copied from the slot below
-	binary.LittleEndian.PutUint64(cmsg, 20)
-	binary.LittleEndian.PutUint32(cmsg[8:], unix.SOL_SOCKET)
-	binary.LittleEndian.PutUint32(cmsg[12:], unix.SCM_RIGHTS)
 	head := c.newSlot("cmsg.len")
 	kind := c.newSlot("cmsg.level")
 	fd := c.newSlot("cmsg.fd")

@@ -23,10 +23,11 @@ type HookInput struct {
 // CompileHook returns the plan that executes a hook in a container's namespaces: with the hook's own environment and no other, and with
 // descriptors 0, 1 and 2 alone.
 func CompileHook(in HookInput) *Plan {
-	c := &compiler{builder: newBuilder(FDs{Report: in.Report, Sync: -1, Start: -1, Console: -1, Root: -1})}
+	fds := FDs{Report: in.Report, Sync: -1, Start: -1, Console: -1, Root: -1}
+	c := &compiler{Input: Input{FDs: fds}, builder: newBuilder(fds)}
 	c.pointer = in.Pointer
 	pid := strconv.Itoa(in.Pid)
-	var fds []Slot
+	var opened []Slot
 	var flags []uint64
 	for _, n := range []struct {
 		name string
@@ -41,9 +42,9 @@ func CompileHook(in HookInput) *Plan {
 		s := c.newSlot("ns." + n.name)
 		file := "/proc/" + pid + "/ns/" + n.name
 		c.add("open "+file, "openat", unix.SYS_OPENAT, cwdFD(), text(file), imm(unix.O_RDONLY|unix.O_CLOEXEC, "O_RDONLY|O_CLOEXEC"), num(0)).into(s)
-		fds, flags = append(fds, s), append(flags, n.flag)
+		opened, flags = append(opened, s), append(flags, n.flag)
 	}
-	for i, s := range fds {
+	for i, s := range opened {
 		c.add("join a namespace of the container", "setns", unix.SYS_SETNS, slot(s), imm(flags[i], cloneNames(flags[i])))
 	}
 	if in.Join&unix.CLONE_NEWPID != 0 {

@@ -34,15 +34,21 @@ func (c *compiler) kernelFiles() error {
 	if err := c.sysctls(); err != nil {
 		return err
 	}
-	if v := c.Spec.Process.OOMScoreAdj; v != nil {
-		c.pointer = "/process/oomScoreAdj"
-		var tolerate uint32
-		if c.Host.InUserNamespace || c.haveNS&unix.CLONE_NEWUSER != 0 {
-			tolerate = uint32(unix.EACCES) // lowering needs CAP_SYS_RESOURCE on the host: nobody rootless has it
-		}
-		c.writeFile("set the OOM score", slot(c.procfs()), "self/oom_score_adj", strconv.Itoa(*v), tolerate)
-	}
+	c.setOOMScore()
 	return c.labels()
+}
+
+func (c *compiler) setOOMScore() {
+	v := c.Spec.Process.OOMScoreAdj
+	if v == nil {
+		return
+	}
+	c.pointer = "/process/oomScoreAdj"
+	var tolerate uint32
+	if c.Host.InUserNamespace || c.haveNS&unix.CLONE_NEWUSER != 0 {
+		tolerate = uint32(unix.EACCES) // lowering needs CAP_SYS_RESOURCE on the host: nobody rootless has it
+	}
+	c.writeFile("set the OOM score", slot(c.procfs()), "self/oom_score_adj", strconv.Itoa(*v), tolerate)
 }
 
 // loopback brings up lo. No clause asks for it; every runtime does.

@@ -1,0 +1,183 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-pipeline/oci/conformance/spec"
+)
+
+// Wait waits until the container's first process has ended. Its exit status is known to the process that created the container,
+// and to no other: those get ErrNotChild when it has ended.
+func (c *Container) Wait(ctx context.Context) (ExitStatus, error) {
+	if c.live == nil || c.live.proc == nil || c.live.proc.Pid == 0 {
+		if err := c.waitEnd(ctx); err != nil {
+			return ExitStatus{}, &Error{Op: "wait", Subject: c.state.ID, Err: err}
+		}
+		return ExitStatus{}, &Error{Op: "wait", Subject: c.state.ID, Err: ErrNotChild}
+	}
+	if ctx.Done() != nil {
+		if err := c.waitEnd(ctx); err != nil {
+			return ExitStatus{}, &Error{Op: "wait", Subject: c.state.ID, Err: err}
+		}
+	}
+	ws, err := c.live.proc.Wait()
+	if err != nil {
+		return ExitStatus{}, &Error{Op: "wait", Subject: c.state.ID, Err: err}
+	}
+	c.live.proc.Pid = 0
+	return exitStatus(ws), nil
+}
+
+// waitEnd waits on a pidfd until the process has ended or ctx has.
+func (c *Container) waitEnd(ctx context.Context) error {
+	fd, err := unix.PidfdOpen(c.state.Pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("pidfd_open: %w", err)
+	}
+	defer unix.Close(fd) //nolint:errcheck // only a handle
+	if c.live == nil && !c.state.alive() {
+		return nil // the id belongs to another process now
+	}
+	return pollEnd(ctx, fd)
+}
+
+// pollEnd waits until fd is readable. A pipe that is closed when ctx ends wakes it.
+func pollEnd(ctx context.Context, fd int) error {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	if ctx.Done() != nil {
+		var wake [2]int
+		if err := unix.Pipe2(wake[:], unix.O_CLOEXEC); err != nil {
+			return err
+		}
+		defer unix.Close(wake[0])                                      //nolint:errcheck // a pipe
+		stop := context.AfterFunc(ctx, func() { unix.Close(wake[1]) }) //nolint:errcheck // a pipe
+		defer func() {
+			if stop() {
+				unix.Close(wake[1]) //nolint:errcheck // a pipe
+			}
+		}()
+		fds = append(fds, unix.PollFd{Fd: int32(wake[0]), Events: unix.POLLIN})
+	}
+	for {
+		_, err := unix.Poll(fds, -1)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return err
+		case fds[0].Revents != 0:
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Kill sends sig to the container's first process; all sends it to every process of the container's cgroup, which is
+// what stops a container that shares its pid namespace.
+func (c *Container) Kill(_ context.Context, sig unix.Signal, all bool) error {
+	wrap := func(err error) error {
+		e := &Error{Op: "kill", Subject: c.state.ID, Err: err}
+		if errors.Is(err, ErrNotRunning) {
+			e.Clause = spec.KillRunningOnly
+		}
+		return e
+	}
+	if all {
+		if m := c.manager(); m != nil {
+			return c.killAll(sig, wrap)
+		}
+	}
+	fd, err := unix.PidfdOpen(c.state.Pid, 0)
+	if err == nil {
+		defer unix.Close(fd) //nolint:errcheck // only a handle
+	}
+	if c.Status() == specs.StateStopped {
+		return wrap(ErrNotRunning)
+	}
+	if err == nil {
+		err = unix.PidfdSendSignal(fd, sig, nil, 0)
+	} else if errors.Is(err, unix.ENOSYS) {
+		err = unix.Kill(c.state.Pid, sig)
+	}
+	if errors.Is(err, unix.ESRCH) {
+		err = ErrNotRunning
+	}
+	if err != nil {
+		return wrap(err)
+	}
+	return nil
+}
+
+func (c *Container) killAll(sig unix.Signal, wrap func(error) error) error {
+	m := c.manager()
+	if sig == unix.SIGKILL {
+		if err := m.Kill(); err != nil {
+			return wrap(err)
+		}
+		return nil
+	}
+	pids, err := m.Pids()
+	if err != nil {
+		return wrap(err)
+	}
+	for _, pid := range pids {
+		if err := unix.Kill(pid, sig); err != nil && !errors.Is(err, unix.ESRCH) {
+			return wrap(err)
+		}
+	}
+	return nil
+}
+
+// killTimeout is how long SIGKILL may take: a process in an uninterruptible sleep does not end.
+const killTimeout = 10 * time.Second
+
+// Delete removes what is left of a stopped container: its cgroup and its state. A created one is killed first, as engines expect; a running one
+// only with force.
+func (c *Container) Delete(ctx context.Context, force bool) error {
+	wrap := func(err error) error {
+		e := &Error{Op: "delete", Subject: c.state.ID, Err: err}
+		if errors.Is(err, ErrRunning) {
+			e.Clause = spec.DeleteStoppedOnly
+		}
+		return e
+	}
+	unlock, err := c.lock()
+	if err != nil {
+		return wrap(err)
+	}
+	defer unlock()
+	status := c.Status()
+	if status == specs.StateRunning && !force {
+		return wrap(fmt.Errorf("%w: it is %s", ErrRunning, status))
+	}
+	if status != specs.StateStopped {
+		if err := c.end(ctx); err != nil {
+			return wrap(err)
+		}
+	}
+	return c.remove(ctx, wrap)
+}
+
+// end kills the container's first process and waits until it is gone.
+func (c *Container) end(ctx context.Context) error {
+	if err := c.Kill(ctx, unix.SIGKILL, false); err != nil && !errors.Is(err, ErrNotRunning) {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, killTimeout, errors.New("its process does not end"))
+	defer cancel()
+	if c.live != nil && c.live.proc != nil && c.live.proc.Pid > 0 {
+		_, err := c.Wait(ctx)
+		return err
+	}
+	return c.waitEnd(ctx)
+}
