@@ -9,10 +9,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-pipeline/oci/runtime"
 )
 
 // record is what this program keeps of a container that it made from an image, beside the
@@ -48,12 +49,6 @@ const (
 // maxRecordSize bounds the files above: a command line may be 128 KiB an argument (execve(2)).
 const maxRecordSize = 4 << 20
 
-// errNoContainer is a container that does not exist, errContainerExists one that does.
-var (
-	errNoContainer     = errors.New("container does not exist")
-	errContainerExists = errors.New("container with given ID already exists")
-)
-
 // containerDir is the directory of one container; it belongs to the process that made it.
 type containerDir struct {
 	path string
@@ -66,13 +61,10 @@ func newContainerID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// checkContainerID accepts what runc accepts: letters, digits and "_+-.", not "." or "..".
+// checkContainerID refuses what the runtime would, before anything is made.
 func checkContainerID(id string) error {
-	bad := strings.IndexFunc(id, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_+-.", r))
-	})
-	if id == "" || len(id) > 1024 || id == "." || id == ".." || bad >= 0 {
-		return usageErrorf(nil, "invalid container ID format: %q", id)
+	if !runtime.ValidID(id) {
+		return fmt.Errorf("%w: %q", runtime.ErrInvalidID, id)
 	}
 	return nil
 }
@@ -88,7 +80,7 @@ func createContainerDir(parent, id string) (containerDir, error) {
 	c := containerDir{filepath.Join(parent, id)}
 	switch err := os.Mkdir(c.path, 0o711); {
 	case errors.Is(err, fs.ErrExist):
-		return c, fmt.Errorf("create container %s: %w", id, errContainerExists)
+		return c, fmt.Errorf("create container %s: %w", id, runtime.ErrExist)
 	case err != nil:
 		return c, fmt.Errorf("create container %s: %w", id, err)
 	}
@@ -97,12 +89,41 @@ func createContainerDir(parent, id string) (containerDir, error) {
 
 func (c containerDir) join(name string) string { return filepath.Join(c.path, name) }
 
-// remove deletes the directory and all in it.
+// remove deletes the directory and all in it. It goes under another name first, so that the process
+// that waits for the container does not write into what is being deleted.
 func (c containerDir) remove() error {
-	if err := os.RemoveAll(c.path); err != nil {
-		return fmt.Errorf("remove container %s: %w", filepath.Base(c.path), err)
+	id := filepath.Base(c.path)
+	gone := filepath.Join(filepath.Dir(c.path), removedPrefix+id+"-"+newContainerID())
+	err := os.Rename(c.path, gone)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = os.RemoveAll(gone)
+	}
+	if err != nil {
+		return fmt.Errorf("remove container %s: %w", id, err)
 	}
 	return nil
+}
+
+// removedPrefix begins the names of directories that are being deleted; an ID may begin with a
+// full stop too, but not hold what follows it here.
+const removedPrefix = ".removed:"
+
+// containerDirs lists the containers below a directory, without those that are being deleted.
+func containerDirs(parent string) ([]containerDir, error) {
+	entries, err := os.ReadDir(parent)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var dirs []containerDir
+	for _, e := range entries {
+		if e.IsDir() && runtime.ValidID(e.Name()) {
+			dirs = append(dirs, containerDir{filepath.Join(parent, e.Name())})
+		}
+	}
+	return dirs, err
 }
 
 // save writes v as name, whole or not at all.
@@ -121,11 +142,11 @@ func (c containerDir) save(name string, v any) error {
 	return nil
 }
 
-// load reads name into v; errNoContainer when there is none.
+// load reads name into v; runtime.ErrNotExist when there is none.
 func (c containerDir) load(name string, v any) error {
 	info, err := os.Stat(c.join(name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: %w", filepath.Base(c.path), errNoContainer)
+		return fmt.Errorf("%s: %w", filepath.Base(c.path), runtime.ErrNotExist)
 	}
 	if err == nil && info.Size() > maxRecordSize {
 		err = fmt.Errorf("%d bytes are too many", info.Size())

@@ -17,6 +17,7 @@ import (
 	"github.com/oci-pipeline/oci/image/reference"
 	"github.com/oci-pipeline/oci/image/store"
 	"github.com/oci-pipeline/oci/image/transport"
+	"github.com/oci-pipeline/oci/runtime"
 	"github.com/oci-pipeline/oci/unpack"
 )
 
@@ -91,8 +92,8 @@ func exitTable() []exitRow {
 			convert.ErrUnsafeLabel, convert.ErrPlatform, convert.ErrInvalid,
 			store.ErrNotStore, store.ErrNotRegular, store.ErrAmbiguous, transport.ErrCompressed,
 		}, ""},
-		{statusUsage, []error{convert.ErrUsage, reference.ErrSyntax, reference.ErrTransport, image.ErrPlatformSyntax, store.ErrName, transport.ErrUnsupported}, ""},
-		{statusNotFound, []error{distribution.ErrNotFound, transport.ErrNotFound, store.ErrNotFound, errNoContainer, bundle.ErrNoConfig, bundle.ErrRootfs}, ""},
+		{statusUsage, []error{convert.ErrUsage, runtime.ErrInvalidID, reference.ErrSyntax, reference.ErrTransport, image.ErrPlatformSyntax, store.ErrName, transport.ErrUnsupported}, ""},
+		{statusNotFound, []error{distribution.ErrNotFound, transport.ErrNotFound, store.ErrNotFound, runtime.ErrNotExist, bundle.ErrNoConfig, bundle.ErrRootfs}, ""},
 		{statusNetwork, []error{distribution.ErrInsecure}, "--insecure allows plain http and unproved certificates"},
 		{statusNetwork, []error{
 			distribution.ErrServer, distribution.ErrTimeout, distribution.ErrNetwork, distribution.ErrProtocol,
@@ -116,8 +117,9 @@ func exitStatus(err error) int {
 	if row, ok := lookUp(err); ok {
 		return row.status
 	}
-	var network net.Error
-	if errors.As(err, &network) {
+	var op *net.OpError
+	var dns *net.DNSError
+	if errors.As(err, &op) || errors.As(err, &dns) {
 		return statusNetwork
 	}
 	return statusGeneral

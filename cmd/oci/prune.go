@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -59,6 +60,7 @@ func pruneCommand(a *app) *cobra.Command {
 
 // prune deletes blobs that no name leads to, then the unpacked layers of no image and container.
 func (a *app) prune(ctx context.Context, s *store.Store, o store.PruneOptions) (pruneReport, error) {
+	began := time.Now()
 	p, err := s.Prune(ctx, o)
 	if err != nil {
 		return pruneReport{}, err
@@ -67,5 +69,6 @@ func (a *app) prune(ctx context.Context, s *store.Store, o store.PruneOptions) (
 	for _, d := range p.Blobs {
 		r.Blobs = append(r.Blobs, d.String())
 	}
-	return r, nil
+	r.Unpacked, err = a.pruneLayers(ctx, s, p.DiffIDs, began, o.DryRun)
+	return r, err
 }

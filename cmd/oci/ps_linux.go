@@ -2,11 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -104,12 +100,11 @@ func (a *app) containers(ctx context.Context) ([]containerRow, error) {
 	if err != nil {
 		return nil, err
 	}
-	entries, err := os.ReadDir(root)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	dirs, err := containerDirs(root)
+	if err != nil {
 		return nil, fmt.Errorf("list containers: %w", err)
 	}
-	for _, e := range entries {
-		dir := containerDir{filepath.Join(root, e.Name())}
+	for _, dir := range dirs {
 		var r record
 		if dir.load(recordFile, &r) != nil {
 			continue // being made, or not one

@@ -37,7 +37,6 @@ func runCommand(a *app) *cobra.Command {
 			return runStatus(a.runImage(cmd.Context(), args, f))
 		},
 	}
-	f.register(cmd)
 	f.registerRun(cmd)
 	return cmd
 }
@@ -54,7 +53,7 @@ func runStatus(status int, err error) error {
 		return &exitError{status: status}
 	case errors.As(err, &exit) || !errors.As(err, &failed):
 		return err
-	case errors.Is(err, runtime.ErrNotExist):
+	case errors.Is(err, runtime.ErrInvalidID):
 		return err
 	}
 	return &exitError{programStatus(err), err}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // runFlags are the flags of `oci run` and `oci create`, beside those of convertFlags.
@@ -15,18 +16,9 @@ type runFlags struct {
 	noPivot, noNewKeyring                bool
 }
 
-// register adds the flags to cmd. Flags end at the first argument: what follows belongs to the
-// container.
-func (f *runFlags) register(cmd *cobra.Command) {
-	f.policy = pullMissing
-	fs := cmd.Flags()
-	fs.SetInterspersed(false)
-	f.t.register(fs)
-	fs.BoolVarP(&f.t.quiet, "quiet", "q", false, "show no progress of a pull")
-	registerPull(cmd, &f.policy)
-	f.c.register(fs)
-	fs.BoolVarP(&f.c.o.Terminal, "tty", "t", false, "give the container a terminal")
-	fs.StringVarP(&f.bundle, "bundle", "b", "", "run the bundle in `dir`; the argument is then the container's ID")
+// registerBundle adds the flags of every verb that makes a container of a bundle.
+func (f *runFlags) registerBundle(fs *pflag.FlagSet) {
+	fs.StringVarP(&f.bundle, "bundle", "b", f.bundle, "`dir` of a bundle; the argument is then the container's ID")
 	fs.StringVar(&f.pidFile, "pid-file", "", "write the process ID to `file`")
 	fs.StringVar(&f.consoleSocket, "console-socket", "", "send the terminal to the unix `socket`")
 	fs.IntVar(&f.preserveFDs, "preserve-fds", 0, "hand on this `number` of descriptors from 3 on")
@@ -34,11 +26,20 @@ func (f *runFlags) register(cmd *cobra.Command) {
 	fs.BoolVar(&f.noNewKeyring, "no-new-keyring", false, "keep the session keyring of the caller")
 }
 
-// registerRun adds the flags of `oci run` alone.
+// registerRun adds the flags of `oci run`. Flags end at the first argument: what follows belongs
+// to the container.
 func (f *runFlags) registerRun(cmd *cobra.Command) {
+	f.policy = pullMissing
 	fs := cmd.Flags()
+	fs.SetInterspersed(false)
+	f.registerBundle(fs)
 	fs.StringVar(&f.name, "name", "", "`ID` of the container (default: random)")
 	fs.BoolVarP(&f.detach, "detach", "d", false, "run in the background and print the container's ID")
 	fs.BoolVarP(&f.interactive, "interactive", "i", false, "pass standard input on")
+	fs.BoolVarP(&f.c.o.Terminal, "tty", "t", false, "give the container a terminal")
 	fs.BoolVar(&f.remove, "rm", false, "remove the container when it ends")
+	f.t.register(fs)
+	fs.BoolVarP(&f.t.quiet, "quiet", "q", false, "show no progress of a pull")
+	registerPull(cmd, &f.policy)
+	f.c.register(fs)
 }

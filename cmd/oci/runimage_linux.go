@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -159,6 +161,9 @@ func (r *imageRun) convert(o convert.Options) (err error) {
 	if err != nil {
 		return err
 	}
+	if rootless() {
+		dropCgroupV1(r.spec)
+	}
 	if err := os.MkdirAll(r.dir.join(bundleDir+"/"+rootfsDir), 0o700); err != nil {
 		return fmt.Errorf("run: %w", err)
 	}
@@ -210,24 +215,30 @@ func (r *imageRun) finish(ctx context.Context, c *runtime.Container) (int, error
 	var errKeep error
 	if r.f.remove || !ran {
 		errKeep = r.dir.remove()
-	} else if _, here := r.a.madeFromImage(r.id); here {
-		errKeep = r.dir.save(exitFile, exitRecord{Status: status, Finished: time.Now().UTC()})
+	} else if errKeep = r.dir.save(exitFile, exitRecord{Status: status, Finished: time.Now().UTC()}); errors.Is(errKeep, fs.ErrNotExist) {
+		errKeep = nil // likewise
 	}
 	return status, errors.Join(err, errDelete, errKeep)
 }
 
 // layersInUse are the DiffIDs of the layers of all containers that were made from images.
-func layersInUse(containers string) []digest.Digest {
-	entries, err := os.ReadDir(containers)
-	if err != nil {
-		return nil
-	}
+func layersInUse(containers string) ([]digest.Digest, error) {
+	dirs, err := containerDirs(containers)
 	var used []digest.Digest
-	for _, e := range entries {
+	for _, dir := range dirs {
 		var r record
-		if (containerDir{containers + "/" + e.Name()}).load(recordFile, &r) == nil {
+		if dir.load(recordFile, &r) == nil { // one without a record was never started
 			used = append(used, r.Layers...)
 		}
 	}
-	return used
+	return used, err
+}
+
+// dropCgroupV1 takes /sys/fs/cgroup out of the container of a user who is not root on a host with
+// cgroup v1: its hierarchies cannot be mounted in a user namespace (cgroup_namespaces(7)).
+func dropCgroupV1(s *specs.Spec) {
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
+		return
+	}
+	s.Mounts = slices.DeleteFunc(s.Mounts, func(m specs.Mount) bool { return m.Type == "cgroup" })
 }

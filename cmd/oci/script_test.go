@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -68,7 +69,8 @@ func TestScript(t *testing.T) {
 			e.Setenv("OCI_STATE", filepath.Join(e.WorkDir, "state"))
 			e.Setenv("IMAGES", os.Getenv("OCI_TEST_IMAGES"))
 			e.Setenv("HOME", e.WorkDir)
-			return nil
+			// A script may become another user, who has to get here.
+			return errors.Join(os.Chmod(filepath.Dir(e.WorkDir), 0o711), os.Chmod(e.WorkDir, 0o755))
 		},
 	})
 }

@@ -3,7 +3,47 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+
+	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/image/store"
+	"github.com/oci-pipeline/oci/unpack/snapshot"
 )
 
-func (r *imageRun) layers(context.Context) ([]string, error) { return nil, errors.ErrUnsupported }
-func (r *imageRun) mount(context.Context) error              { return errors.ErrUnsupported }
+// openLayers opens the unpacked layers of a store. The options are always the same for one user:
+// layers are shared by all containers.
+func (a *app) openLayers(s *store.Store, events image.EventFunc) (*snapshot.Store, error) {
+	o := a.unpackOptions()
+	o.UserXattr = rootless() // what a user namespace may mount (overlayfs.rst, userxattr)
+	o.Events = events
+	return snapshot.Open(s.LayersDir(), snapshot.Options{Unpack: o})
+}
+
+// layers unpacks the layers of the image that are not there yet and gives the directories to stack.
+func (r *imageRun) layers(ctx context.Context) ([]string, error) {
+	p := newProgress(r.a.err, true)
+	defer p.close()
+	l, err := r.a.openLayers(r.s, p.event)
+	if err != nil {
+		return nil, err
+	}
+	return l.Ensure(ctx, r.image.Layers(), r.s)
+}
+
+// mount stacks the layers and the container's own writable directory to a root file system that
+// is attached nowhere: it goes when the container and this process have.
+func (r *imageRun) mount(ctx context.Context) error {
+	dirs, err := r.layers(ctx)
+	if err != nil {
+		return err
+	}
+	o := snapshot.MountOptions{Layers: dirs, Upper: r.dir.join(upperDir), Work: r.dir.join(workDir), UserXattr: rootless()}
+	// The root of the container has the mode of its upper directory; 0755 is what layers say when
+	// they say nothing.
+	if err := errors.Join(os.Mkdir(o.Upper, 0o755), os.Mkdir(o.Work, 0o700)); err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	r.root, err = snapshot.Mount(ctx, o)
+	return err
+}

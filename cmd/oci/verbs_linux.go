@@ -4,6 +4,7 @@ package main
 func platformVerbs() []verb {
 	return []verb{
 		{"run", groupContainer, false, runCommand},
+		{"create", groupContainer, false, createCommand},
 		{"start", groupContainer, false, startCommand},
 		{"state", groupContainer, false, stateCommand},
 		{"kill", groupContainer, false, killCommand},

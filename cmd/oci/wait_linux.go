@@ -56,7 +56,7 @@ func (a *app) wait(ctx context.Context, id string) (int, error) {
 		if err == nil {
 			return x.Status, nil
 		}
-		if !errors.Is(err, errNoContainer) || time.Now().After(end) {
+		if !errors.Is(err, runtime.ErrNotExist) || time.Now().After(end) {
 			return 0, fmt.Errorf("wait %s: it has ended, and nobody recorded its status: %w", id, err)
 		}
 	}
@@ -73,7 +73,7 @@ func logsCommand(a *app) *cobra.Command {
 			defer stop()
 			dir, ok := a.madeFromImage(args[0])
 			if !ok {
-				return fmt.Errorf("logs %s: %w", args[0], errNoContainer)
+				return fmt.Errorf("logs %s: %w", args[0], runtime.ErrNotExist)
 			}
 			f, err := os.Open(dir.join(logFile))
 			if errors.Is(err, fs.ErrNotExist) {

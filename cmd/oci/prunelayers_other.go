@@ -1,0 +1,17 @@
+//go:build !linux
+
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-pipeline/oci/image/store"
+)
+
+// pruneLayers has nothing to do where no layer is unpacked.
+func (a *app) pruneLayers(context.Context, *store.Store, []digest.Digest, time.Time, bool) ([]string, error) {
+	return []string{}, nil
+}
