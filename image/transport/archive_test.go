@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -198,8 +199,11 @@ func TestBadInput_archive(t *testing.T) {
 		"cut":       {good[:len(good)/2], nil},
 		"many":      {many, image.ErrMalformed},
 		"no_layout": {sparse, ErrNotLayout},
-		"gzip":      {pack(t, ispec.MediaTypeImageLayerGzip, good), ErrCompressed},
-		"zstd":      {pack(t, ispec.MediaTypeImageLayerZstd, good), ErrCompressed},
+		"bzip2":     {[]byte("BZh91AY&SY"), ErrCompressed},
+		"xz":        {[]byte("\xfd7zXZ\x00\x00"), ErrCompressed},
+		"gzip_cut":  {pack(t, ispec.MediaTypeImageLayerGzip, good)[:500], image.ErrMalformed},
+		"gzip_head": {[]byte(gzipMagic), image.ErrMalformed},
+		"zstd_cut":  {pack(t, ispec.MediaTypeImageLayerZstd, good)[:500], image.ErrMalformed},
 	} {
 		s := newStore(t)
 		_, err := copyIn(t, s, "oci-archive:"+writeFile(t, c.raw)+":amd", CopyOptions{})
@@ -207,6 +211,49 @@ func TestBadInput_archive(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 		mustBeValid(t, s)
+	}
+}
+
+// docker save | gzip is how archives are passed on.
+func TestArchive_compressed(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	raw, err := os.ReadFile(newSaved(t).file(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mt := range []string{ispec.MediaTypeImageLayerGzip, ispec.MediaTypeImageLayerZstd} {
+		c := mustCopy(t, newStore(t), "docker-archive:"+writeFile(t, pack(t, mt, raw))+":busybox", CopyOptions{Platform: amd64})
+		if c.Image.ID() != newSaved(t).configID {
+			t.Errorf("%s: %s", mt, c.Image.ID())
+		}
+	}
+	if list, err := os.ReadDir(tmp); err != nil || len(list) != 0 {
+		t.Errorf("left behind: %v, %v", list, err)
+	}
+}
+
+// H-63: what inflates out of all proportion is given up.
+func TestH63_archive_bomb(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	var buf bytes.Buffer
+	w, err := zstd.NewWriter(&buf, zstd.WithEncoderLevel(zstd.SpeedFastest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(make([]byte, 8<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(writeFile(t, buf.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := spool(t.Context(), f, image.Zstd, 1<<20); !errors.Is(err, image.ErrTooLarge) {
+		t.Errorf("%d bytes: %v, want ErrTooLarge", buf.Len(), err)
 	}
 }
 

@@ -5,7 +5,8 @@
 // Nothing that a Source gives is proved; Copy proves all of it while it takes it into a Sink, which is
 // the only way to use it. The places are hostile until then: archives are indexed and read where they
 // lie and never unpacked, so the names in them are keys of a map and no paths; links in a directory are
-// not followed; all documents are bounded.
+// not followed; all documents are bounded. (An archive that is compressed as a whole is inflated to a
+// temporary file first, within bounds: in it nothing could be found.)
 //
 // A docker-archive has no manifest with digests. One is made for it, and always the same one for the
 // same archive: an OCI manifest over the archive's own config bytes and layers, of which the

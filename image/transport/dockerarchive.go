@@ -46,8 +46,8 @@ type archiveMember struct {
 }
 
 // OpenDockerArchive opens the tar of a docker-archive: reference.
-func OpenDockerArchive(ref reference.Ref) (*DockerArchive, error) {
-	t, err := openTar(ref.Path)
+func OpenDockerArchive(ctx context.Context, ref reference.Ref) (*DockerArchive, error) {
+	t, err := openTar(ctx, ref.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -233,9 +233,9 @@ func (a *DockerArchive) layer(file string, diffID digest.Digest) (ispec.Descript
 		return ispec.Descriptor{}, hideEOF(err)
 	}
 	switch magic = magic[:n]; {
-	case bytes.HasPrefix(magic, []byte("\x1f\x8b")):
+	case bytes.HasPrefix(magic, []byte(gzipMagic)):
 		d.MediaType = ispec.MediaTypeImageLayerGzip
-	case bytes.HasPrefix(magic, []byte("\x28\xb5\x2f\xfd")):
+	case bytes.HasPrefix(magic, []byte(zstdMagic)):
 		d.MediaType = ispec.MediaTypeImageLayerZstd
 	}
 	if d.MediaType != ispec.MediaTypeImageLayer {

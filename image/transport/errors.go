@@ -18,8 +18,7 @@ var (
 	ErrNotLayout = layout.ErrNotLayout
 	// ErrNotRegular: where a file should be is a link, a directory, a FIFO or a device.
 	ErrNotRegular = layout.ErrNotRegular
-	// ErrCompressed: the archive as a whole is compressed, so that nothing in it can be found without
-	// unpacking it.
+	// ErrCompressed: the archive as a whole is compressed in a way that is not understood here.
 	ErrCompressed = errors.New("compressed archive")
 	// ErrUnsupported: images cannot be read from, or written to, this kind of place.
 	ErrUnsupported = errors.New("unsupported place")

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"archive/tar"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -80,8 +81,8 @@ type span struct{ offset, size int64 }
 // openTar opens an archive and reads its headers. Members that are neither files nor links, and those
 // whose name leaves the archive, are as if they were not there; of two with one name the last counts,
 // as it would for one who unpacks.
-func openTar(name string) (*tarFiles, error) {
-	f, err := os.Open(name)
+func openTar(ctx context.Context, name string) (*tarFiles, error) {
+	f, err := openPlain(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -93,15 +94,33 @@ func openTar(name string) (*tarFiles, error) {
 	return t, nil
 }
 
+// openPlain opens an archive as a file that is not compressed.
+func openPlain(ctx context.Context, name string) (*os.File, error) {
+	info, err := os.Stat(name) // before the open, which would wait for the writer of a FIFO
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: %w but %s", name, ErrNotRegular, info.Mode().Type())
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	c, err := detect(f)
+	if err == nil && c == image.Uncompressed {
+		return f, nil
+	}
+	defer f.Close()
+	if err != nil {
+		return nil, err
+	}
+	return spool(ctx, f, c, spoolFree)
+}
+
 func (t *tarFiles) index() error {
 	info, err := t.f.Stat()
 	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%w but %s", ErrNotRegular, info.Mode().Type())
-	}
-	if err := refuseCompressed(t.f); err != nil {
 		return err
 	}
 	r := tar.NewReader(t.f)
@@ -164,26 +183,6 @@ func memberName(name string) (cleaned string, ok bool) {
 	}
 	name = path.Clean(name)
 	return name, fs.ValidPath(name) && name != "."
-}
-
-// refuseCompressed tells the user what to do about a compressed archive.
-func refuseCompressed(f *os.File) error {
-	var magic [6]byte
-	n, err := f.ReadAt(magic[:], 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	for _, c := range [...]struct{ magic, name, tool string }{
-		{"\x1f\x8b", "gzip", "gunzip"},
-		{"\x28\xb5\x2f\xfd", "zstd", "unzstd"},
-		{"BZh", "bzip2", "bunzip2"},
-		{"\xfd7zXZ\x00", "xz", "unxz"},
-	} {
-		if strings.HasPrefix(string(magic[:n]), c.magic) {
-			return fmt.Errorf("%w (%s): unpack it with %s first", ErrCompressed, c.name, c.tool)
-		}
-	}
-	return nil
 }
 
 func (t *tarFiles) open(name string) (io.ReadCloser, int64, error) {

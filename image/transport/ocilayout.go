@@ -39,8 +39,8 @@ func OpenLayout(ref reference.Ref) (*Layout, error) {
 }
 
 // OpenLayoutArchive opens the tar of an oci-archive: reference.
-func OpenLayoutArchive(ref reference.Ref) (*Layout, error) {
-	t, err := openTar(ref.Path)
+func OpenLayoutArchive(ctx context.Context, ref reference.Ref) (*Layout, error) {
+	t, err := openTar(ctx, ref.Path)
 	if err != nil {
 		return nil, err
 	}

@@ -32,16 +32,16 @@ type Named struct {
 
 // Open opens the place that ref names. It gives ErrUnsupported for a registry, which is package
 // distribution's.
-func Open(_ context.Context, ref reference.Ref) (Source, error) {
+func Open(ctx context.Context, ref reference.Ref) (Source, error) {
 	var src Source
 	var err error
 	switch ref.Transport {
 	case reference.OCI:
 		src, err = OpenLayout(ref)
 	case reference.OCIArchive:
-		src, err = OpenLayoutArchive(ref)
+		src, err = OpenLayoutArchive(ctx, ref)
 	case reference.DockerArchive:
-		src, err = OpenDockerArchive(ref)
+		src, err = OpenDockerArchive(ctx, ref)
 	case reference.Dir:
 		src, err = OpenDirectory(ref)
 	default:
