@@ -151,7 +151,7 @@ func (p *push) putManifest(ctx context.Context, d ispec.Descriptor, raw []byte, 
 	})
 	if err != nil {
 		p.emit(image.EventFailed, d, 0, err)
-		return &Error{Op: "push manifest", Subject: d.Digest.String(), Clause: clauseOf(err), Err: err}
+		return &Error{Op: "push manifest", Subject: d.Digest.String(), Err: err}
 	}
 	_ = resp.Body.Close()
 	if got := digest.Digest(resp.Header.Get("Docker-Content-Digest")); got != "" && got != d.Digest &&

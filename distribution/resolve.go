@@ -56,26 +56,10 @@ func wrap(op, subject string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var e *Error
-	if errors.As(err, &e) {
-		return &Error{Op: op, Subject: subject, Err: err}
+	if e, ok := err.(*Error); ok && e.Subject == subject { //nolint:errorlint // the outermost only
+		return err
 	}
-	return &Error{Op: op, Subject: subject, Clause: clauseOf(err), Err: err}
-}
-
-// clauseOf finds the rule behind the errors whose place in the specification is always the same.
-func clauseOf(err error) spec.Clause {
-	var s *StatusError
-	if !errors.As(err, &s) {
-		return spec.Clause{}
-	}
-	switch s.Status {
-	case http.StatusNotFound:
-		return spec.ContentExists
-	case http.StatusTooManyRequests:
-		return spec.RetryAfter
-	}
-	return spec.Clause{}
+	return &Error{Op: op, Subject: subject, Err: err}
 }
 
 // head gives the zero descriptor if the registry does not tell all of it.

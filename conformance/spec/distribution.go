@@ -7,7 +7,6 @@ var (
 	ManifestDigest     = Clause{ID: "DC-07", Level: Should, Spec: "distribution-spec", Section: "spec.md#pulling-manifests"}
 	BlobDigest         = Clause{ID: "DC-08", Level: Must, Spec: "distribution-spec", Section: "spec.md#pulling-blobs"}
 	BlobRange          = Clause{ID: "DC-10", Level: Should, Spec: "distribution-spec", Section: "spec.md#pulling-blobs"}
-	ContentExists      = Clause{ID: "DC-11", Level: Must, Spec: "distribution-spec", Section: "spec.md#checking-if-content-exists-in-the-registry"}
 	PushLocation       = Clause{ID: "DC-20", Level: Should, Spec: "distribution-spec", Section: "spec.md#post-then-put"}
 	PushMonolithic     = Clause{ID: "DC-21", Level: Must, Spec: "distribution-spec", Section: "spec.md#single-post"}
 	PushChunked        = Clause{ID: "DC-22", Level: Must, Spec: "distribution-spec", Section: "spec.md#pushing-a-blob-in-chunks"}
@@ -17,7 +16,6 @@ var (
 	PushManifestBytes  = Clause{ID: "DC-32", Level: Must, Spec: "distribution-spec", Section: "spec.md#pushing-manifests"}
 	PushSubject        = Clause{ID: "DC-40", Level: Must, Spec: "distribution-spec", Section: "spec.md#pushing-manifests-with-subject"}
 	TagPagination      = Clause{ID: "DC-50", Level: Must, Spec: "distribution-spec", Section: "spec.md#listing-tags"}
-	RetryAfter         = Clause{ID: "DC-57", Level: Should, Spec: "distribution-spec", Section: "spec.md#error-codes"}
 )
 
 // The rules of the token protocol that registries use beside the distribution specification.
