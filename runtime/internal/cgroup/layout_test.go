@@ -63,7 +63,8 @@ func TestParsePlace(t *testing.T) {
 		},
 		{
 			"a group outside of the mount", "32 31 0:29 /docker/abc /sys/fs/cgroup/cpu ro - cgroup cgroup rw,cpu\n",
-			"3:cpu:/docker/abcd\n", "v1", "", map[string]string{"cpu": "/sys/fs/cgroup/cpu/ID"},
+			"3:cpu:/docker/abcd\n", "v1", "",
+			map[string]string{"cpu": "/sys/fs/cgroup/cpu/ID"},
 		},
 		{
 			"a group outside of the namespace", "30 1 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", "0::/../x\n", "v2", "",

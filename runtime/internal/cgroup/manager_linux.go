@@ -27,7 +27,14 @@ func Detect() (Layout, error) {
 	if err != nil {
 		return Layout{}, &Error{Op: "find cgroups", Subject: "/proc/self/cgroup", Err: err}
 	}
-	return Parse(mounts, groups)
+	l, err := Parse(mounts, groups)
+	if err == nil && len(l.v1) > 0 && l.unified.mount != "" {
+		// Another mount may cover it, and then what lies at the mount point is no cgroup.
+		if err := unix.Statfs(l.unified.mount, &fs); err != nil || fs.Type != unix.CGROUP2_SUPER_MAGIC {
+			l.unified = hierarchy{}
+		}
+	}
+	return l, err
 }
 
 type manager struct {
