@@ -359,3 +359,21 @@ func FuzzChallenge(f *testing.F) {
 		}
 	})
 }
+
+func FuzzToken(f *testing.F) {
+	f.Add([]byte(`{"token":"abc","expires_in":300}`))
+	f.Add([]byte(`{"access_token":"abc","expires_in":1e300}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		now := time.Now()
+		tok, err := decodeToken(raw, now)
+		if err != nil {
+			return
+		}
+		if tok.text == "" || strings.ContainsFunc(tok.text, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
+			t.Fatalf("%q gives a token that no header may hold: %q", raw, tok.text)
+		}
+		if life := tok.expires.Sub(now); life < 0 || life > 24*time.Hour {
+			t.Fatalf("%q gives a token of %s", raw, life)
+		}
+	})
+}

@@ -27,6 +27,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/oci-pipeline/oci/distribution/credential"
 	"github.com/oci-pipeline/oci/distribution/registrytest"
 	"github.com/oci-pipeline/oci/image"
 )
@@ -176,6 +177,32 @@ func TestInteropDockerRegistryResume(t *testing.T) {
 	if res.BytesReused != 123_456 {
 		t.Errorf("reused %d bytes, want 123456", res.BytesReused)
 	}
+}
+
+func TestInteropDockerRegistryHtpasswd(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "htpasswd")
+	// ann:pw, by bcrypt with the lowest cost
+	if err := os.WriteFile(file, []byte("ann:$2b$04$CWtBBXVTtmuF9M5cMVy2A.eT0VTbyu6w..AHC9hAKjTDAKTdJgFcS\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	host := dockerRegistry(t, "auth:\n  htpasswd:\n    realm: test\n    path: "+file+"\n")
+	f, ref := newFixture(t), mustRef(t, host+"/a/b:v")
+	if err := newClient(t, Options{}).Push(t.Context(), ref, f.store, f.index, PushOptions{}); !errors.Is(err, ErrUnauthorized) {
+		t.Errorf("anonymous: got %v, want ErrUnauthorized", err)
+	}
+	wrong := newClient(t, Options{Credentials: credential.Static{Username: "ann", Password: "no"}})
+	if _, err := wrong.Resolve(t.Context(), ref); !errors.Is(err, ErrUnauthorized) {
+		t.Errorf("wrong password: got %v, want ErrUnauthorized", err)
+	}
+	auth := filepath.Join(t.TempDir(), "auth.json")
+	if err := os.WriteFile(auth, []byte(`{"auths":{"`+host+`":{"auth":"YW5uOnB3"}}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := newClient(t, Options{Credentials: credential.New(credential.Options{File: auth})})
+	if err := c.Push(t.Context(), ref, f.store, f.index, PushOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	pulledBack(t, c, ref.String(), f)
 }
 
 func TestInteropSkopeo(t *testing.T) {

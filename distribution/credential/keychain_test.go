@@ -221,3 +221,30 @@ func TestCredentialNeverPrintsSecrets(t *testing.T) {
 		}
 	}
 }
+
+func FuzzFile(f *testing.F) {
+	f.Add([]byte(`{"auths":{"r.example":{"auth":"YW5uOnB3"}},"credHelpers":{"r.example":"x"},"credsStore":"y"}`))
+	f.Add([]byte(`{"auths":{"https://r.example/v1/":{"username":"u","password":"p"}}}`))
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		p := filepath.Join(dir, "f.json")
+		if err := os.WriteFile(p, raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		asked := ""
+		k := New(Options{File: p, Ask: func(_ context.Context, _, server string) (Credential, error) {
+			asked = server
+			return Credential{}, nil
+		}})
+		c, err := k.Lookup(t.Context(), "r.example", "a/b")
+		if err != nil && !errors.Is(err, ErrFile) {
+			t.Fatalf("%v is no ErrFile", err)
+		}
+		if err != nil && !c.Anonymous() {
+			t.Fatal("an error and a credential")
+		}
+		if asked != "" && asked != "r.example" {
+			t.Fatalf("a helper was asked for %q", asked)
+		}
+	})
+}

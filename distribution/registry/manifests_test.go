@@ -211,3 +211,24 @@ func TestDS20_deletes(t *testing.T) {
 		}
 	})
 }
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(`{"schemaVersion":2,"manifests":[]}`), ispec.MediaTypeImageIndex)
+	f.Add([]byte(`{"schemaVersion":2,"config":{},"layers":[],"subject":{"digest":"sha256:x"}}`), "")
+	f.Fuzz(func(t *testing.T, raw []byte, mt string) {
+		c, err := decode(raw, mt)
+		if err != nil {
+			return
+		}
+		if c.MediaType == "" || mt != "" && c.MediaType != mt {
+			t.Fatalf("type %q of one said to be %q", c.MediaType, mt)
+		}
+		if c.Manifests != nil && (c.Layers != nil || c.Config != nil) {
+			t.Fatal("two readings")
+		}
+		m := Manifest{Descriptor: ispec.Descriptor{MediaType: c.MediaType, Digest: digest.FromBytes(raw)}, Raw: raw}
+		if subject, d := Referrer(m); subject != "" && (subject.Validate() != nil || d.Size != int64(len(raw))) {
+			t.Fatalf("subject %q, %+v", subject, d)
+		}
+	})
+}
