@@ -73,7 +73,7 @@ func open(t testing.TB) *Runtime {
 // id is unique on the machine: cgroups are named by it.
 func id(t testing.TB) string {
 	return "oci-test-" + strconv.Itoa(os.Getpid()) + "-" + strings.Map(func(r rune) rune {
-		if r == '/' || r == '#' || r > 126 {
+		if !ValidID(string(r)) && r != '.' {
 			return '-'
 		}
 		return r
