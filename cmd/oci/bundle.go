@@ -127,8 +127,13 @@ func foreignRootless(o *convert.Options) {
 	if !rootless() {
 		return
 	}
-	o.Rootless = true
 	o.Userns = "private"
+	useOwnMaps(o)
+}
+
+// useOwnMaps tells the conversion which ids the user namespace has in which this process stands.
+func useOwnMaps(o *convert.Options) {
+	o.Rootless = true
 	for _, m := range currentMap("/proc/self/uid_map") {
 		o.UIDMappings = append(o.UIDMappings, specs.LinuxIDMapping{ContainerID: m.inside, HostID: m.outside, Size: m.count})
 	}

@@ -155,7 +155,7 @@ func (d *demo) unpack(ctx context.Context) (string, error) {
 
 func (d *demo) bundle(ctx context.Context) (string, error) {
 	dir := filepath.Join(d.dir, "bundle")
-	if err := d.a.bundle(ctx, d.store, d.image, dir, true, convert.Options{}); err != nil {
+	if err := d.a.bundle(ctx, d.store, d.image, dir, true, d.options()); err != nil {
 		return "", err
 	}
 	b, err := bundle.Load(dir)
@@ -165,6 +165,14 @@ func (d *demo) bundle(ctx context.Context) (string, error) {
 	p := b.Spec.Process
 	return fmt.Sprintf("config.json: args %v, user %d:%d, cwd %s, %d mounts, %d seccomp rules",
 		p.Args, p.User.UID, p.User.GID, p.Cwd, len(b.Spec.Mounts), len(b.Spec.Linux.Seccomp.Syscalls)), nil
+}
+
+// options runs the image as root where the user namespace has no other user.
+func (d *demo) options() convert.Options {
+	if singleID() {
+		return convert.Options{User: "0:0"}
+	}
+	return convert.Options{}
 }
 
 // layers unpacks each layer by itself, as overlay mounts want them: once, whatever the number of
@@ -191,7 +199,7 @@ func (d *demo) runContainer(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer out.Close()
-	status, err := d.imageRun(out).foreground(ctx, convert.Options{})
+	status, err := d.imageRun(out).foreground(ctx, d.options())
 	if err == nil && status != statusOK {
 		err = fmt.Errorf("the container's program ended with status %d", status)
 	}

@@ -82,6 +82,7 @@ func exitTable() []exitRow {
 		{statusPlatform, []error{image.ErrNoPlatform}, "--platform chooses another one; `oci inspect` lists what there is"},
 		{statusDenied, []error{distribution.ErrUnauthorized}, "--creds or --authfile, or a login of docker or podman, gives credentials"},
 		{statusLimited, []error{distribution.ErrRateLimited}, "the registry says when to come back; with credentials the limit is often higher"},
+		{statusGeneral, []error{convert.ErrUnmapped}, "give yourself more ids: a range in /etc/subuid and /etc/subgid, and newuidmap (package uidmap); or run as --user 0"},
 		{statusUnverified, []error{image.ErrDigestMismatch, image.ErrSizeMismatch, unpack.ErrDiffID}, "the content is not what its descriptor says: it was not kept"},
 		{statusMalformed, []error{
 			image.ErrMalformed, image.ErrTooLarge, image.ErrMediaType, image.ErrNoDigest, image.ErrDigestInvalid, image.ErrAlgorithm,

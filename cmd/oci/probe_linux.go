@@ -49,12 +49,12 @@ func processes() []string {
 }
 
 // openFiles names the files behind the standard streams and whatever was left open beside them,
-// but for the runtime's own: Go's poller and the directory being read.
+// but for the runtime's own: Go's poller, the CPU limit that it watches, and the directory being read.
 func openFiles() []string {
 	var open []string
 	for _, n := range listDir("/proc/self/fd") {
 		target, err := os.Readlink(filepath.Join("/proc/self/fd", n))
-		if err != nil || strings.HasPrefix(target, "anon_inode:[event") || strings.HasSuffix(target, "/fd") {
+		if err != nil || strings.HasPrefix(target, "anon_inode:[event") || strings.HasSuffix(target, "/fd") || strings.HasPrefix(target, "/sys/fs/cgroup/") {
 			continue
 		}
 		open = append(open, n)

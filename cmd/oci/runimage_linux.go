@@ -156,7 +156,10 @@ func (r *imageRun) convert(o convert.Options) (err error) {
 	if o.Hostname == "" && o.UTS != "host" {
 		o.Hostname = r.id[:min(len(r.id), maxHostname)]
 	}
-	o.Rootless = rootless()
+	if rootless() {
+		o.Userns = "host" // this process is where the container shall be
+		useOwnMaps(&o)
+	}
 	r.spec, err = convert.Spec(r.image.Config(), convert.NewRoot(r.root), o)
 	if err != nil {
 		return err

@@ -13,8 +13,8 @@ import (
 // What package initialisation may cost in all. Bytes and allocations repeat from run to run, so
 // their bounds are close; a bound on time has to hold on a loaded machine.
 const (
-	maxInitAllocs = 2500
-	maxInitBytes  = 400 << 10
+	maxInitAllocs = 1500
+	maxInitBytes  = 300 << 10
 	maxInitMillis = 20.0
 )
 
