@@ -217,7 +217,7 @@ func checkDigestHeader(header string, raw []byte) error {
 func agreedType(raw []byte, header, expected string) (string, error) {
 	if !generic(header) {
 		if expected != "" && header != expected {
-			return "", typeConflict(header, expected)
+			return "", typeConflict(spec.ContentTypeMatches, header, expected)
 		}
 		expected = header
 	}
@@ -226,14 +226,18 @@ func agreedType(raw []byte, header, expected string) (string, error) {
 		return "", err
 	}
 	if expected != "" && own != expected {
-		return "", typeConflict(expected, own)
+		clause := spec.MediaTypeConflict
+		if expected == header {
+			clause = spec.ContentTypeMatches
+		}
+		return "", typeConflict(clause, expected, own)
 	}
 	return own, nil
 }
 
-func typeConflict(got, want string) error {
+func typeConflict(c spec.Clause, got, want string) error {
 	return &Error{
-		Op: "check media type", Clause: spec.ContentTypeMatches,
+		Op: "check media type", Clause: c,
 		Err: fmt.Errorf("%w: %q outside, %q inside", image.ErrMediaType, printable(got), printable(want)),
 	}
 }

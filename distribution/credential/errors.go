@@ -17,6 +17,7 @@ type Error struct {
 	Err     error
 }
 
+// Error gives "op subject: why".
 func (e *Error) Error() string { return e.Op + " " + e.Subject + ": " + e.Err.Error() }
 
 // Unwrap gives the reason.
