@@ -79,7 +79,7 @@ func (c *creation) enter(req launch.Request) error {
 		return err
 	}
 	if dir != nil {
-		defer dir.Close() //nolint:errcheck // a directory
+		defer dir.Close() // a directory
 		req.CgroupFD = int(dir.Fd())
 	}
 	return c.live.manager.Enter(start)

@@ -12,7 +12,7 @@ import (
 // takeConsole receives the terminal's master from the container's process, and hands it on to the console socket if there is one.
 func (c *creation) takeConsole() error {
 	master, err := receiveFD(c.console[0])
-	unix.Close(c.console[0]) //nolint:errcheck // a socket
+	unix.Close(c.console[0]) // a socket
 	c.console[0] = -1
 	if err != nil {
 		return fmt.Errorf("receive the terminal: %w", err)
@@ -29,7 +29,7 @@ func (c *creation) takeConsole() error {
 		c.live.console = os.NewFile(uintptr(master), name)
 		return nil
 	}
-	defer unix.Close(master) //nolint:errcheck // handed on
+	defer unix.Close(master) // handed on
 	return sendConsole(c.ConsoleSocket, name, master)
 }
 
@@ -57,7 +57,7 @@ func sendConsole(path, name string, master int) error {
 	if err != nil {
 		return fmt.Errorf("console socket: %w", err)
 	}
-	defer conn.Close() //nolint:errcheck // the message is sent or not
+	defer conn.Close() // the message is sent or not
 	if _, _, err := conn.WriteMsgUnix([]byte(name), unix.UnixRights(master), nil); err != nil {
 		return fmt.Errorf("console socket %s: %w", path, err)
 	}

@@ -220,7 +220,7 @@ func (c *creation) give(fd int) int {
 
 func (c *creation) closeGiven() {
 	for _, fd := range c.live.given {
-		unix.Close(fd) //nolint:errcheck // pipes and sockets
+		unix.Close(fd) // pipes and sockets
 	}
 	c.live.given = nil
 }
@@ -398,7 +398,7 @@ func (c *creation) record(context.Context) error {
 func (l *live) close() {
 	for _, fd := range []*int{&l.sync, &l.report} {
 		if *fd >= 0 {
-			unix.Close(*fd) //nolint:errcheck // pipes
+			unix.Close(*fd) // pipes
 			*fd = -1
 		}
 	}
@@ -414,10 +414,10 @@ func (c *creation) undo(ctx context.Context) {
 	}
 	c.live.close()
 	if c.console[0] >= 0 {
-		unix.Close(c.console[0]) //nolint:errcheck // a socket
+		unix.Close(c.console[0]) // a socket
 	}
 	if c.live.console != nil {
-		c.live.console.Close() //nolint:errcheck // a terminal
+		c.live.console.Close() // a terminal
 	}
 	if m := c.live.manager; m != nil {
 		if err := m.Delete(ctx); err != nil {
@@ -425,7 +425,7 @@ func (c *creation) undo(ctx context.Context) {
 		}
 	}
 	if c.PidFile != "" {
-		os.Remove(c.PidFile) //nolint:errcheck // it may not be there
+		os.Remove(c.PidFile) // it may not be there
 	}
 	if err := os.RemoveAll(c.dir); err != nil {
 		c.rt.log.Warn("the state of a container that could not be created remains", "id", c.CreateOptions.ID, "error", err)

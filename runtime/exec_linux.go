@@ -69,7 +69,7 @@ func (c *Container) exec(ctx context.Context, o ExecOptions) (*Process, error) {
 	if err != nil {
 		return nil, ErrNotRunning
 	}
-	defer unix.Close(pidfd) //nolint:errcheck // only a handle
+	defer unix.Close(pidfd) // only a handle
 	if s := c.Status(); s == specs.StateStopped {
 		return nil, ErrNotRunning
 	}
@@ -151,10 +151,10 @@ func (e *creation) undoExec() {
 		p.Close()
 	}
 	if e.console[0] >= 0 {
-		unix.Close(e.console[0]) //nolint:errcheck // a socket
+		unix.Close(e.console[0]) // a socket
 	}
 	if e.live.console != nil {
-		e.live.console.Close() //nolint:errcheck // a terminal
+		e.live.console.Close() // a terminal
 	}
 	if e.PidFile != "" {
 		if err := os.Remove(e.PidFile); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -29,7 +29,8 @@ const maxHookOutput = 4096
 // createContainer in the container's namespaces.
 func (c *creation) hooks(ctx context.Context) error {
 	h := c.Spec.Hooks
-	if h == nil || len(h.Prestart)+len(h.CreateRuntime)+len(h.CreateContainer) == 0 { //nolint:staticcheck // prestart is deprecated, not gone
+	prestart := c.prestart()
+	if h == nil || len(prestart)+len(h.CreateRuntime)+len(h.CreateContainer) == 0 {
 		return nil
 	}
 	if err := c.live.proc.Await(plan.PointHooks); err != nil {
@@ -40,7 +41,7 @@ func (c *creation) hooks(ctx context.Context) error {
 	for _, kind := range []struct {
 		name  string
 		hooks []specs.Hook
-	}{{"prestart", h.Prestart}, {"createRuntime", h.CreateRuntime}} { //nolint:staticcheck // as above
+	}{{"prestart", prestart}, {"createRuntime", h.CreateRuntime}} {
 		if err := runHooks(ctx, kind.name, kind.hooks, state); err != nil {
 			return err
 		}
@@ -49,6 +50,14 @@ func (c *creation) hooks(ctx context.Context) error {
 		return err
 	}
 	return c.live.signalSync()
+}
+
+func (c *creation) prestart() []specs.Hook {
+	if c.Spec.Hooks == nil {
+		return nil
+	}
+	//lint:ignore SA1019 prestart is deprecated, and not gone
+	return c.Spec.Hooks.Prestart
 }
 
 func (c *creation) ownPid() bool { return ownNamespace(c.Spec, specs.PIDNamespace) }
@@ -203,22 +212,22 @@ func runContainerHook(ctx context.Context, h specs.Hook, pointer string, pid int
 		Plan:  plan.CompileHook(plan.HookInput{Hook: h, Pointer: pointer, Pid: pid, Join: join, Report: 3}),
 		Files: []uintptr{inR.Fd(), outW.Fd(), outW.Fd(), uintptr(report[1])}, Report: report[0], CgroupFD: -1,
 	})
-	unix.Close(report[1])       //nolint:errcheck // a pipe
-	defer unix.Close(report[0]) //nolint:errcheck // a pipe
-	inR.Close()                 //nolint:errcheck // a pipe
-	outW.Close()                //nolint:errcheck // a pipe
+	unix.Close(report[1])       // a pipe
+	defer unix.Close(report[0]) // a pipe
+	inR.Close()                 // a pipe
+	outW.Close()                // a pipe
 	if err != nil {
 		return errors.Join(err, inW.Close(), outR.Close())
 	}
 	defer p.Close()
 	go func() {
-		inW.Write(raw) //nolint:errcheck // a hook need not read its state
-		inW.Close()    //nolint:errcheck // a pipe
+		inW.Write(raw) // a hook need not read its state
+		inW.Close()    // a pipe
 	}()
 	out := &tail{}
 	copied := make(chan struct{})
 	go func() {
-		io.Copy(out, outR) //nolint:errcheck // it ends with the hook
+		io.Copy(out, outR) // it ends with the hook
 		close(copied)
 	}()
 	err = superviseHook(ctx, p, join&unix.CLONE_NEWPID != 0)
@@ -233,12 +242,12 @@ func runContainerHook(ctx context.Context, h specs.Hook, pointer string, pid int
 func superviseHook(ctx context.Context, p *launch.Process, late bool) error {
 	if late {
 		if err := p.AwaitChild(); err != nil {
-			p.Wait() //nolint:errcheck // the failure is told
+			p.Wait() // the failure is told
 			return err
 		}
 	}
 	if err := p.AwaitProgram(); err != nil {
-		p.Wait() //nolint:errcheck // the failure is told
+		p.Wait() // the failure is told
 		return err
 	}
 	done := make(chan error, 1)
@@ -253,7 +262,7 @@ func superviseHook(ctx context.Context, p *launch.Process, late bool) error {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		p.Signal(unix.SIGKILL) //nolint:errcheck // it may have ended
+		p.Signal(unix.SIGKILL) // it may have ended
 		<-done
 		return context.Cause(ctx)
 	}

@@ -105,7 +105,7 @@ func TestWaitingContainerIsSmall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Delete(ctx, true) //nolint:errcheck // checked by leftovers
+	defer c.Delete(ctx, true) // checked by leftovers
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.Pid()))
 	if err != nil {
 		t.Fatal(err)
@@ -217,7 +217,7 @@ func TestTerminal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Delete(ctx, true) //nolint:errcheck // below
+	defer c.Delete(ctx, true) // below
 	if err := c.Start(ctx); err != nil {
 		t.Fatal(err)
 	}

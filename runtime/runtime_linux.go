@@ -131,10 +131,10 @@ func (c *Container) lock() (func(), error) {
 		err := unix.Flock(fd, unix.LOCK_EX)
 		if !errors.Is(err, unix.EINTR) {
 			if err != nil {
-				unix.Close(fd) //nolint:errcheck // a directory, only read
+				unix.Close(fd) // a directory, only read
 				return nil, err
 			}
-			return func() { unix.Close(fd) }, nil //nolint:errcheck // closing gives up the lock
+			return func() { unix.Close(fd) }, nil // closing gives up the lock
 		}
 	}
 }

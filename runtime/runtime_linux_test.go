@@ -173,7 +173,7 @@ func TestLifecycle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Delete(ctx, true) //nolint:errcheck // done again below
+	defer c.Delete(ctx, true) // done again below
 	if raw, err := os.ReadFile(pidFile); err != nil || string(raw) != strconv.Itoa(c.Pid()) {
 		t.Errorf("pid file: %q, %v", raw, err)
 	}
@@ -242,7 +242,7 @@ func TestStartOfAMissingProgramNamesIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Delete(ctx, true) //nolint:errcheck // checked by leftovers
+	defer c.Delete(ctx, true) // checked by leftovers
 	if c, err = r.Load(id(t)); err != nil {
 		t.Fatal(err)
 	}

@@ -74,13 +74,13 @@ func (c *Container) startFIFO(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(report) //nolint:errcheck // only read
+	defer unix.Close(report) // only read
 	path := filepath.Join(c.dir, startFIFO)
 	start, err := unix.Open(path, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return c.ended(err)
 	}
-	defer unix.Close(start) //nolint:errcheck // written or not
+	defer unix.Close(start) // written or not
 	if err := os.Remove(path); err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (c *Container) startFIFO(ctx context.Context) error {
 		return err
 	}
 	err = p.AwaitProgram()
-	os.Remove(filepath.Join(c.dir, reportFIFO)) //nolint:errcheck // of no more use
+	os.Remove(filepath.Join(c.dir, reportFIFO)) // of no more use
 	return c.nameStep(err)
 }
 
@@ -126,7 +126,7 @@ func (c *Container) startHooks(ctx context.Context, p *launch.Process, signal fu
 	state := c.specState(specs.StateCreated)
 	state.Pid = c.state.Pid
 	if err := runContainerHooks(ctx, "startContainer", h.StartContainer, state, c.joinFlags(), !c.state.SharedPid); err != nil {
-		unix.Kill(c.state.Pid, unix.SIGKILL) //nolint:errcheck // runtime.md, Lifecycle: a failing hook stops the container
+		unix.Kill(c.state.Pid, unix.SIGKILL) // runtime.md, Lifecycle: a failing hook stops the container
 		return err
 	}
 	return signal()

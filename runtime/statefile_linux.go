@@ -57,7 +57,7 @@ func readRecord(dir string) (record, error) {
 	if err != nil {
 		return rec, err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close() // only read
 	st, err := f.Stat()
 	if err != nil {
 		return rec, err
@@ -122,7 +122,7 @@ func readProcess(pid int) (processInfo, error) {
 	if err != nil {
 		return processInfo{}, err
 	}
-	defer unix.Close(fd) //nolint:errcheck // only read
+	defer unix.Close(fd) // only read
 	var buf [1024]byte
 	n, err := unix.Read(fd, buf[:])
 	if err != nil {

@@ -43,7 +43,7 @@ func (c *Container) waitEnd(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("pidfd_open: %w", err)
 	}
-	defer unix.Close(fd) //nolint:errcheck // only a handle
+	defer unix.Close(fd) // only a handle
 	if c.live == nil && !c.state.alive() {
 		return nil // the id belongs to another process now
 	}
@@ -58,11 +58,11 @@ func pollEnd(ctx context.Context, fd int) error {
 		if err := unix.Pipe2(wake[:], unix.O_CLOEXEC); err != nil {
 			return err
 		}
-		defer unix.Close(wake[0])                                      //nolint:errcheck // a pipe
-		stop := context.AfterFunc(ctx, func() { unix.Close(wake[1]) }) //nolint:errcheck // a pipe
+		defer unix.Close(wake[0])                                      // a pipe
+		stop := context.AfterFunc(ctx, func() { unix.Close(wake[1]) }) // a pipe
 		defer func() {
 			if stop() {
-				unix.Close(wake[1]) //nolint:errcheck // a pipe
+				unix.Close(wake[1]) // a pipe
 			}
 		}()
 		fds = append(fds, unix.PollFd{Fd: int32(wake[0]), Events: unix.POLLIN})
@@ -99,7 +99,7 @@ func (c *Container) Kill(_ context.Context, sig unix.Signal, all bool) error {
 	}
 	fd, err := unix.PidfdOpen(c.state.Pid, 0)
 	if err == nil {
-		defer unix.Close(fd) //nolint:errcheck // only a handle
+		defer unix.Close(fd) // only a handle
 	}
 	if c.Status() == specs.StateStopped {
 		return wrap(ErrNotRunning)

@@ -47,7 +47,7 @@ func Start(req Request) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the program: %w", err)
 	}
-	defer unix.Close(f) //nolint:errcheck // read-only
+	defer unix.Close(f) // read-only
 	p := &Process{PidFD: -1, report: req.Report, plan: req.Plan}
 	attr := &syscall.ProcAttr{
 		Env:   []string{},
@@ -94,7 +94,7 @@ func sealFile(img []byte, scratch string, cause error) (int, error) {
 	if err != nil {
 		return -1, errors.Join(cause, err)
 	}
-	defer unix.Close(w) //nolint:errcheck // its content is read back by the kernel
+	defer unix.Close(w) // its content is read back by the kernel
 	if err := writeAll(w, img); err != nil {
 		return -1, err
 	}
@@ -198,7 +198,7 @@ func (p *Process) next() (report, error) {
 // follow takes over from the process that began to the child that goes on.
 func (p *Process) follow(pid int) error {
 	if p.PidFD >= 0 {
-		unix.Close(p.PidFD) //nolint:errcheck // only a handle
+		unix.Close(p.PidFD) // only a handle
 	}
 	if _, err := wait4(p.Pid); err != nil {
 		return fmt.Errorf("reap the process that began: %w", err)
@@ -236,14 +236,14 @@ func (p *Process) Signal(sig unix.Signal) error {
 
 // Kill ends the process and reaps it: what a failed start leaves.
 func (p *Process) Kill() {
-	p.Signal(unix.SIGKILL) //nolint:errcheck // it may have ended
-	p.Wait()               //nolint:errcheck // nothing is left to do
+	p.Signal(unix.SIGKILL) // it may have ended
+	p.Wait()               // nothing is left to do
 }
 
 // Close lets go of the handle.
 func (p *Process) Close() {
 	if p.PidFD >= 0 {
-		unix.Close(p.PidFD) //nolint:errcheck // only a handle
+		unix.Close(p.PidFD) // only a handle
 		p.PidFD = -1
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 // stub is the interpreter; it is never called here, only copied.
 //
-//nolint:unused // its address is taken in assembly
+//lint:ignore U1000 its address is taken in assembly
 func stub()
 
 // stubAddress returns the address of stub's first instruction.

@@ -178,7 +178,8 @@ func (c *compiler) pivot() error {
 // hooks stops for the hooks that run when the mounts are done and the root is not yet changed.
 func (c *compiler) hooks() error {
 	h := c.Spec.Hooks
-	if h == nil || len(h.Prestart)+len(h.CreateRuntime)+len(h.CreateContainer) == 0 { //nolint:staticcheck // prestart is deprecated, not gone
+	//lint:ignore SA1019 prestart is deprecated, and not gone
+	if h == nil || len(h.Prestart)+len(h.CreateRuntime)+len(h.CreateContainer) == 0 {
 		return nil
 	}
 	c.pointer = "/hooks"
