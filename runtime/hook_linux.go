@@ -79,8 +79,13 @@ func differingNamespaces(pid int) uint64 {
 		name string
 		flag uint64
 	}{
-		{"user", unix.CLONE_NEWUSER}, {"cgroup", unix.CLONE_NEWCGROUP}, {"ipc", unix.CLONE_NEWIPC}, {"uts", unix.CLONE_NEWUTS},
-		{"net", unix.CLONE_NEWNET}, {"pid", unix.CLONE_NEWPID}, {"mnt", unix.CLONE_NEWNS},
+		{"user", unix.CLONE_NEWUSER},
+		{"cgroup", unix.CLONE_NEWCGROUP},
+		{"ipc", unix.CLONE_NEWIPC},
+		{"uts", unix.CLONE_NEWUTS},
+		{"net", unix.CLONE_NEWNET},
+		{"pid", unix.CLONE_NEWPID},
+		{"mnt", unix.CLONE_NEWNS},
 	} {
 		theirs, err1 := os.Readlink("/proc/" + strconv.Itoa(pid) + "/ns/" + n.name)
 		ours, err2 := os.Readlink("/proc/self/ns/" + n.name)
