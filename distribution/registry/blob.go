@@ -78,7 +78,8 @@ func (h *Handler) serveBlob(w http.ResponseWriter, r *http.Request, name string,
 		return
 	}
 	w.WriteHeader(status)
-	if _, err := io.CopyN(w, b, rg.length); err != nil {
+	// The ReadCloser itself and not b: of a file, net/http then makes a sendfile.
+	if _, err := io.CopyN(w, b.ReadCloser, rg.length); err != nil {
 		// The status is sent: the client sees a body shorter than its Content-Length.
 		h.log.DebugContext(r.Context(), "serve blob", "digest", d, "err", err)
 	}
