@@ -383,7 +383,9 @@ func TestMemory(t *testing.T) {
 
 type oneBlob string
 
-func (b oneBlob) Open(context.Context, ispec.Descriptor) (io.ReadCloser, error) { return os.Open(string(b)) }
+func (b oneBlob) Open(context.Context, ispec.Descriptor) (io.ReadCloser, error) {
+	return os.Open(string(b))
+}
 
 // TestH42_headers: special headers over 1 MiB are refused, not collected.
 func TestH42_headers(t *testing.T) {

@@ -36,8 +36,8 @@ type way struct {
 
 func ways() []way {
 	return []way{
-		{"lowerdir+", mountAppend},    // Linux 6.5: any number of layers
-		{"lowerdir", mountString},     // Linux 5.2: 255 bytes for all layers
+		{"lowerdir+", mountAppend},   // Linux 6.5: any number of layers
+		{"lowerdir", mountString},    // Linux 5.2: 255 bytes for all layers
 		{"mount(2)", mountAtScratch}, // a page for all options
 	}
 }

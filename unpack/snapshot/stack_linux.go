@@ -127,7 +127,7 @@ type builder struct {
 	implicit map[string]bool
 	links    [][2][]byte
 	marked   [][]byte
-	dirs     []string        // made in dst, parents first
+	dirs     []string          // made in dst, parents first
 	source   map[string]*found // whose attributes they get
 }
 

@@ -87,14 +87,16 @@ func (s *Store) Has(diffID digest.Digest) bool {
 // A layer that fails ends the others; what was complete stays. Errors are those of
 // unpack.ApplyLayer, or *Error.
 func (s *Store) Ensure(ctx context.Context, layers []image.Layer, blobs unpack.Blobs) ([]string, error) {
+	for _, layer := range layers {
+		if err := image.ValidateDigest(layer.DiffID); err != nil {
+			return nil, &Error{Op: "ensure", Clause: spec.LayerDiffID, Err: err}
+		}
+	}
 	markers := make([]*marker, len(layers))
 	first := map[digest.Digest]int{} // an image may have a layer twice
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(s.o.Jobs)
 	for i, layer := range layers {
-		if err := image.ValidateDigest(layer.DiffID); err != nil {
-			return nil, &Error{Op: "ensure", Clause: spec.LayerDiffID, Err: err}
-		}
 		if _, ok := first[layer.DiffID]; ok {
 			continue
 		}

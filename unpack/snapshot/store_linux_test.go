@@ -1,0 +1,363 @@
+package snapshot
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	goruntime "runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/unpack"
+	"github.com/oci-pipeline/oci/unpack/tartest"
+)
+
+// counted counts how often blobs are opened.
+type counted struct {
+	tartest.Blobs
+	n atomic.Int64
+}
+
+func (c *counted) Open(ctx context.Context, d ispec.Descriptor) (io.ReadCloser, error) {
+	c.n.Add(1)
+	return c.Blobs.Open(ctx, d)
+}
+
+// TestEnsureShared: whoever asks at the same time, a layer is unpacked once.
+func TestEnsureShared(t *testing.T) {
+	needRoot(t)
+	blobs := &counted{Blobs: tartest.Blobs{}}
+	var layers []image.Layer
+	for i := range 4 {
+		layers = append(layers, blobs.GzipTar(tartest.Archive(tartest.File(fmt.Sprint("f", i), rand.Text()))))
+	}
+	dir := filepath.Join(t.TempDir(), "layers")
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			s, err := Open(dir, Options{}) // each with its own locks, as another process
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, err := s.Ensure(t.Context(), layers, blobs); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := blobs.n.Load(); n != 4 {
+		t.Errorf("%d blobs were opened for 4 layers", n)
+	}
+}
+
+// TestEnsureBad: nothing of a bad layer is published, and what is good stays.
+func TestEnsureBad(t *testing.T) {
+	needRoot(t)
+	blobs := tartest.Blobs{}
+	good := blobs.Layer(tartest.File("f", "x"))
+	for name, bad := range map[string]struct {
+		layer image.Layer
+		err   error
+	}{
+		"DiffID":  {image.Layer{Descriptor: blobs.Layer(tartest.File("g", "x")).Descriptor, DiffID: digest.FromString("no")}, unpack.ErrDiffID},
+		"path":    {blobs.Layer(tartest.File("../g", "x")), unpack.ErrUnsafePath},
+		"link":    {blobs.Layer(tartest.Link("h", "nowhere")), unpack.ErrLink},
+		"digest":  {image.Layer{Descriptor: good.Descriptor, DiffID: "sha256:../../x"}, image.ErrDigestInvalid},
+		"no blob": {tartest.Blobs{}.Layer(tartest.File("h", "x")), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t, Options{Jobs: 1})
+			_, err := s.Ensure(t.Context(), []image.Layer{good, bad.layer}, blobs)
+			if err == nil || bad.err != nil && !errors.Is(err, bad.err) {
+				t.Errorf("error %v, want %v", err, bad.err)
+			}
+			if name != "digest" && !s.Has(good.DiffID) { // a bad digest is seen first
+				t.Error("the good layer is not there")
+			}
+			if name != "link" && s.Has(bad.layer.DiffID) {
+				t.Error("the bad layer is there")
+			}
+			if entries, _ := os.ReadDir(filepath.Join(s.dir, stagingDir)); len(entries) > 0 {
+				t.Errorf("staging holds %v", entries)
+			}
+		})
+	}
+}
+
+// TestKillChild unpacks a large layer; TestKill kills it.
+func TestKillChild(t *testing.T) {
+	dir := os.Getenv("OCI_TEST_KILL")
+	if dir == "" {
+		t.Skip("it is run by TestKill")
+	}
+	layer, blobs := largeLayer()
+	s, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Ensure(t.Context(), []image.Layer{layer}, blobs); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func largeLayer() (image.Layer, tartest.Blobs) {
+	blobs := tartest.Blobs{}
+	var list []tartest.Entry
+	for i := range 4000 {
+		list = append(list, tartest.File(fmt.Sprintf("d%d/f%d", i%50, i), strings.Repeat("x", 3000)))
+	}
+	return blobs.Layer(list...), blobs
+}
+
+// TestKill: kill -9 at any moment leaves nothing that counts, and the next process goes on.
+func TestKill(t *testing.T) {
+	needRoot(t)
+	layer, blobs := largeLayer()
+	for i, files := range []int{0, 1, 30} {
+		dir := filepath.Join(t.TempDir(), "layers")
+		cmd := exec.Command("/proc/self/exe", "-test.run=^TestKillChild$")
+		cmd.Env = append(os.Environ(), "OCI_TEST_KILL="+dir)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		stage := filepath.Join(dir, stagingDir, name(layer.DiffID))
+		for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+			if names, err := os.ReadDir(filepath.Join(stage, filesDir)); err == nil && len(names) >= files {
+				break
+			}
+		}
+		cmd.Process.Signal(syscall.SIGKILL)
+		cmd.Wait()
+		s, err := Open(dir, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(stage); err != nil || s.Has(layer.DiffID) {
+			t.Errorf("the process was killed too late: %v", err)
+		}
+		if i == 0 {
+			p, err := s.Prune(t.Context(), func(digest.Digest) bool { return true })
+			if err != nil || p.Stale != 1 {
+				t.Errorf("Prune: %+v, %v", p, err)
+			}
+		}
+		if _, err := s.Ensure(t.Context(), []image.Layer{layer}, blobs); err != nil {
+			t.Error(err)
+		}
+		if err := s.WriteTar(t.Context(), layer.DiffID, io.Discard); err != nil {
+			t.Error(err)
+		}
+		if entries, _ := os.ReadDir(filepath.Join(dir, stagingDir)); len(entries) > 0 {
+			t.Errorf("staging holds %v", entries)
+		}
+	}
+}
+
+// TestBrokenMarker: a layer directory that a power cut left without its marker is made anew.
+func TestBrokenMarker(t *testing.T) {
+	needRoot(t)
+	blobs := tartest.Blobs{}
+	layer := blobs.Layer(tartest.File("f", "x"))
+	s := newStore(t, Options{Sync: true})
+	for _, raw := range []string{"", "{", `{"version":9}`, `{"version":1,"diffID":"sha256:00"}`} {
+		dirs, err := s.Ensure(t.Context(), []image.Layer{layer}, blobs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(filepath.Dir(dirs[0]), markerFile), []byte(raw), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if s.Has(layer.DiffID) {
+			t.Errorf("a marker %q counts", raw)
+		}
+	}
+	if _, err := s.Ensure(t.Context(), []image.Layer{layer}, blobs); err != nil || !s.Has(layer.DiffID) {
+		t.Errorf("Ensure: %v", err)
+	}
+}
+
+func TestForm(t *testing.T) {
+	needRoot(t)
+	blobs := tartest.Blobs{}
+	layer := blobs.Layer(tartest.File("f", "x"))
+	s := newStore(t, Options{})
+	if _, err := s.Ensure(t.Context(), []image.Layer{layer}, blobs); err != nil {
+		t.Fatal(err)
+	}
+	other, err := Open(s.dir, Options{Unpack: unpack.Options{UserXattr: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Ensure(t.Context(), []image.Layer{layer}, blobs); !errors.Is(err, ErrForm) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestPrune(t *testing.T) {
+	needRoot(t)
+	blobs := tartest.Blobs{}
+	base := blobs.Layer(tartest.Entry{Name: "d/", Type: '5', Mode: 0o700}, tartest.File("d/f", "x"))
+	top, other := blobs.Layer(tartest.File("d/g", "x")), blobs.Layer(tartest.File("h", "x"))
+	s := newStore(t, Options{})
+	for _, stack := range [][]image.Layer{{base, top}, {base, other}} {
+		if _, err := s.Ensure(t.Context(), stack, blobs); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unlock, err := s.tryLock(name(top.DiffID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keep := func(d digest.Digest) bool { return d == base.DiffID || d == other.DiffID }
+	if p, err := s.Prune(t.Context(), keep); err != nil || len(p.Layers) != 0 || p.Chains != 1 {
+		t.Errorf("a layer that is locked: %+v, %v", p, err)
+	}
+	unlock()
+	if p, err := s.Prune(t.Context(), keep); err != nil || len(p.Layers) != 1 || p.Layers[0] != top.DiffID {
+		t.Errorf("Prune: %+v, %v", p, err)
+	}
+	list, err := s.List()
+	if err != nil || len(list) != 2 || s.Has(top.DiffID) || !s.Has(base.DiffID) {
+		t.Errorf("List: %v, %v", list, err)
+	}
+	if err := s.WriteTar(t.Context(), top.DiffID, io.Discard); !errors.Is(err, ErrNotFound) {
+		t.Errorf("WriteTar: %v", err)
+	}
+	dirs, err := s.Ensure(t.Context(), []image.Layer{base, top}, blobs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := mounted(t, dirs)["d"]; n.Mode != 0o700 {
+		t.Errorf("d is %s", n)
+	}
+}
+
+// TestMountWays mounts in each way that kernels have, with and without an upper directory. The
+// last one mounts in the mount namespace for a moment, and so runs in one of its own.
+func TestMountWays(t *testing.T) {
+	needRoot(t)
+	blobs := tartest.Blobs{}
+	layers := []image.Layer{
+		blobs.Layer(tartest.File("a", "1"), tartest.File("d/b", "2")),
+		blobs.Layer(tartest.Whiteout("a"), tartest.File("d/c", "3")),
+	}
+	dirs, err := newStore(t, Options{}).Ensure(t.Context(), layers, blobs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range ways() {
+		for _, upper := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s,upper=%v", w.name, upper), func(t *testing.T) {
+				if w.name == "mount(2)" {
+					privateMounts(t)
+				}
+				base := t.TempDir()
+				o := MountOptions{Layers: dirs, ReadOnly: !upper, Scratch: filepath.Join(base, "scratch")}
+				os.Mkdir(o.Scratch, 0o755)
+				if upper {
+					o.Upper, o.Work = filepath.Join(base, "upper"), filepath.Join(base, "work")
+					os.Mkdir(o.Upper, 0o755)
+					os.Mkdir(o.Work, 0o755)
+				}
+				f, err := mount(o, []way{w})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				checkMount(t, f, upper)
+				if info, err := os.ReadFile("/proc/thread-self/mountinfo"); err != nil || strings.Contains(string(info), o.Scratch) {
+					t.Errorf("the mount is still in the namespace: %v", err)
+				}
+			})
+		}
+	}
+}
+
+// privateMounts gives the test's thread a mount namespace; the thread ends with the test.
+func privateMounts(t *testing.T) {
+	t.Helper()
+	goruntime.LockOSThread()
+	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
+		t.Skipf("no mount namespace: %v", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func checkMount(t *testing.T, f *os.File, upper bool) {
+	t.Helper()
+	nodes, err := tartest.TreeOf(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := nodes["a"]; ok || nodes["d/b"].Type != "file" || nodes["d/c"].Type != "file" {
+		t.Errorf("the mount shows %v", nodes)
+	}
+	fd, err := unix.Openat(int(f.Fd()), "d/new", unix.O_CREAT|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
+	if err == nil {
+		unix.Close(fd)
+	}
+	if upper && err != nil || !upper && err != unix.EROFS {
+		t.Errorf("a write gives %v", err)
+	}
+}
+
+// TestMountSingle: one layer alone, read-only, shows no whiteouts (H-25).
+func TestMountSingle(t *testing.T) {
+	needRoot(t)
+	blobs := tartest.Blobs{}
+	layers := []image.Layer{blobs.Layer(tartest.File("d/a", "1"), tartest.Whiteout("d/b"), tartest.Whiteout("c"))}
+	nodes := sameForms(t, layers, blobs)
+	if len(nodes) != 3 {
+		t.Errorf("the tree is %v", nodes)
+	}
+}
+
+// TestMountMany: more layers, at longer paths, than any string of options holds.
+func TestMountMany(t *testing.T) {
+	needRoot(t)
+	blobs := tartest.Blobs{}
+	var layers []image.Layer
+	for i := range 300 {
+		layers = append(layers, blobs.Layer(tartest.File(fmt.Sprintf("f%d", i), "x")))
+	}
+	dir := t.TempDir()
+	for range 3 {
+		dir = filepath.Join(dir, strings.Repeat("p", 90))
+	}
+	s, err := Open(filepath.Join(dir, "layers"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dirs, err := s.Ensure(t.Context(), layers, blobs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if nodes := mounted(t, dirs); len(nodes) != 301 {
+		t.Errorf("%d nodes", len(nodes))
+	}
+}
+
+func TestMountErrors(t *testing.T) {
+	for _, o := range []MountOptions{{}, {Layers: []string{"/"}, Upper: "/x"}, {Layers: []string{"/nowhere/a", "/nowhere/b"}}} {
+		if _, err := Mount(t.Context(), o); !errors.Is(err, ErrOverlay) {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}
