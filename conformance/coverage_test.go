@@ -6,12 +6,13 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// TestEveryClauseIsCited fails for a clause of the ledger that no stage cites: a duty written down
-// and not kept. It also wants each clause's ID to be unique.
+// TestEveryClauseIsCited fails for a clause of the ledger that neither a stage nor a test cites: a duty
+// written down and not kept. It also wants each clause's ID to be unique.
 func TestEveryClauseIsCited(t *testing.T) {
 	names, ids := ledger(t)
 	for id, where := range ids {
@@ -24,7 +25,7 @@ func TestEveryClauseIsCited(t *testing.T) {
 		if strings.HasSuffix(p.ImportPath, "/conformance/spec") {
 			continue
 		}
-		for _, name := range p.GoFiles {
+		for _, name := range slices.Concat(p.GoFiles, p.TestGoFiles, p.XTestGoFiles) {
 			b, err := os.ReadFile(filepath.Join(p.Dir, name))
 			if err != nil {
 				t.Fatal(err)
@@ -38,7 +39,7 @@ func TestEveryClauseIsCited(t *testing.T) {
 	}
 	for _, n := range names {
 		if !cited[n] {
-			t.Errorf("no stage cites spec.%s", n)
+			t.Errorf("neither a stage nor a test cites spec.%s", n)
 		}
 	}
 }
