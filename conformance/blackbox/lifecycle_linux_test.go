@@ -46,7 +46,7 @@ func TestPs(t *testing.T) {
 	r := start(t, s.cmd("run", "--name", id, ref, "sh", "-c", "echo ready; sleep 100; exit", id))
 	r.waitFor(t, "ready")
 	out := s.ok(t, "ps")
-	if !strings.Contains(out, id[:12]) || !strings.Contains(strings.ToLower(out), "running") {
+	if !strings.Contains(out, id) || !strings.Contains(strings.ToLower(out), "running") {
 		t.Errorf("ps lacks the running container %s:\n%s", id, out)
 	}
 	if got := s.run("run", "--name", id, ref, "true"); got.status != 125 {
@@ -56,15 +56,15 @@ func TestPs(t *testing.T) {
 	if got := r.status(t); got != 137 {
 		t.Errorf("status %d, want 137", got)
 	}
-	if out := s.ok(t, "ps"); strings.Contains(out, id[:12]) {
+	if out := s.ok(t, "ps"); strings.Contains(out, id) {
 		t.Errorf("ps has the container that ended:\n%s", out)
 	}
-	if out := s.ok(t, "ps", "--all"); !strings.Contains(out, id[:12]) {
+	if out := s.ok(t, "ps", "--all"); !strings.Contains(out, id) {
 		t.Errorf("ps --all lacks the container that ended:\n%s", out)
 	}
 	s.ok(t, "delete", id)
 	leftovers(t, s, id)
-	if out := s.ok(t, "ps", "--all"); strings.Contains(out, id[:12]) {
+	if out := s.ok(t, "ps", "--all"); strings.Contains(out, id) {
 		t.Errorf("ps --all has the container that was deleted:\n%s", out)
 	}
 }

@@ -64,9 +64,16 @@ func TestRootless_subordinate_ids(t *testing.T) {
 	if os.Getenv(entered) == "" {
 		t.Skip("needs a mount namespace of its own, to give the user subordinate ids")
 	}
-	for _, file := range []string{"/etc/subuid", "/etc/subgid"} {
+	for file, line := range map[string]string{
+		"/etc/passwd": fmt.Sprintf("someone:x:%d:%[1]d::/:/bin/sh", unprivileged),
+		"/etc/group":  fmt.Sprintf("someone:x:%d:", unprivileged),
+		"/etc/subuid": "someone:200000:65536",
+		"/etc/subgid": "someone:200000:65536",
+	} {
 		own := filepath.Join(s.dir, filepath.Base(file))
-		check(t, os.WriteFile(own, fmt.Appendf(nil, "%d:200000:65536\n", unprivileged), 0o644))
+		before, err := os.ReadFile(file)
+		check(t, err)
+		check(t, os.WriteFile(own, fmt.Appendf(before, "%s\n", line), 0o644))
 		check(t, unix.Mount(own, file, "", unix.MS_BIND, ""))
 		t.Cleanup(func() { check(t, unix.Unmount(file, 0)) })
 	}
