@@ -13,7 +13,8 @@
 // a redirect to another host, and does not follow a registry on the internet to private
 // addresses.
 //
-// Challenges and tokens are its own code, and not go-containerregistry's transport: that one links
+// Names of registries and scopes of tokens are go-containerregistry's (pkg/name). Challenges and
+// tokens are this package's own code, and not go-containerregistry's transport: that one links
 // docker/cli and logrus (0.07 ms of start-up and 0.5 MB measured), knows no expiry of tokens,
 // no Retry-After and no ranges, and takes every RFC 1918 address for an insecure registry.
 package distribution

@@ -63,7 +63,7 @@ func (p *push) emit(kind image.EventKind, d ispec.Descriptor, at int64, err erro
 }
 
 func (p *push) scopes() []string {
-	s := []string{"repository:" + p.ref.Repository + ":pull,push"}
+	s := scope(p.ref.Repository, "pull,push")
 	if p.o.MountFrom != "" {
 		s = append(s, pullScope(p.o.MountFrom)...)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -24,12 +25,21 @@ func accept() http.Header {
 	}, ", ")}}
 }
 
-func pullScope(repo string) []string { return []string{"repository:" + repo + ":pull"} }
+func pullScope(repo string) []string { return scope(repo, "pull") }
+
+// scope is the scope of a token for a repository, as go-containerregistry spells it.
+func scope(repo, actions string) []string {
+	return []string{name.Registry{}.Repo(repo).Scope(actions)}
+}
 
 // registryRef refuses what is not in a registry.
 func (c *Client) registryRef(op string, ref reference.Ref) (*host, error) {
 	if ref.Transport != reference.Registry || ref.Registry == "" || ref.Repository == "" {
 		return nil, &Error{Op: op, Subject: ref.String(), Err: fmt.Errorf("%w: not a name in a registry", reference.ErrTransport)}
+	}
+	// A second opinion on the name, by a parser that is not ours: what it refuses is never dialled.
+	if _, err := name.NewRegistry(ref.Registry, name.StrictValidation); err != nil {
+		return nil, &Error{Op: op, Subject: ref.String(), Err: fmt.Errorf("%w: %w", reference.ErrSyntax, err)}
 	}
 	return c.host(ref.Registry), nil
 }
