@@ -89,8 +89,14 @@ func (d *demo) run(ctx context.Context) error {
 		return err
 	}
 	for _, s := range []demoStage{
-		{"image", d.makeImage}, {"push", d.push}, {"pull", d.pull}, {"verify", d.verify},
-		{"unpack", d.unpack}, {"bundle", d.bundle}, {"layers", d.layers}, {"run", d.runContainer},
+		{"image", d.makeImage},
+		{"push", d.push},
+		{"pull", d.pull},
+		{"verify", d.verify},
+		{"unpack", d.unpack},
+		{"bundle", d.bundle},
+		{"layers", d.layers},
+		{"run", d.runContainer},
 	} {
 		start := time.Now()
 		detail, err := s.run(ctx)
