@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -162,4 +163,30 @@ func (c containerDir) load(name string, v any) error {
 		return fmt.Errorf("load %s of container %s: %w", name, filepath.Base(c.path), err)
 	}
 	return nil
+}
+
+// leftoverAge is how long a directory may be without a record before it counts as left over: the
+// record is written right after the directory is made.
+const leftoverAge = 10 * time.Minute
+
+// sweepContainers deletes what killed processes left below a directory of containers.
+func sweepContainers(parent string, dryRun bool) error {
+	entries, err := os.ReadDir(parent)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var errs []error
+	for _, e := range entries {
+		dir := containerDir{filepath.Join(parent, e.Name())}
+		info, errInfo := e.Info()
+		_, errRecord := os.Lstat(dir.join(recordFile))
+		switch {
+		case errInfo != nil || dryRun:
+		case strings.HasPrefix(e.Name(), removedPrefix):
+			errs = append(errs, os.RemoveAll(dir.path))
+		case errors.Is(errRecord, fs.ErrNotExist) && time.Since(info.ModTime()) > leftoverAge:
+			errs = append(errs, dir.remove())
+		}
+	}
+	return errors.Join(append(errs, err)...)
 }

@@ -68,6 +68,7 @@ type demo struct {
 	ref   reference.Ref
 	store *store.Store
 	image image.Image
+	dirs  []string // of the unpacked layers
 }
 
 // demoStage is one line of the output.
@@ -187,12 +188,14 @@ func (d *demo) layers(ctx context.Context) (string, error) {
 	if !d.contained {
 		return "left out: needs root or a user namespace", nil
 	}
-	dirs, err := d.imageRun(nil).layers(ctx)
+	r := d.imageRun(nil)
+	dirs, err := r.unpackLayers(ctx)
+	d.dirs = dirs
 	return fmt.Sprintf("%d directories, shared by every container of these layers", len(dirs)), err
 }
 
 func (d *demo) imageRun(out *os.File) *imageRun {
-	return &imageRun{a: d.a, f: &runFlags{remove: true}, s: d.store, id: "demo", name: d.ref.String(), image: d.image, out: out}
+	return &imageRun{a: d.a, f: &runFlags{remove: true}, s: d.store, id: "demo", name: d.ref.String(), image: d.image, layers: d.dirs, out: out}
 }
 
 // runContainer runs the image and shows what its program, this one, sees from inside.

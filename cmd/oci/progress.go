@@ -30,11 +30,16 @@ const barWidth = 36
 
 func newProgress(out io.Writer, quiet bool) *progress {
 	p := &progress{out: out, quiet: quiet}
-	if f, ok := out.(*os.File); ok && !quiet && term.IsTerminal(int(f.Fd())) {
+	if !quiet && isTerminal(out) {
 		p.bars = mpb.New(mpb.WithOutput(out), mpb.WithWidth(barWidth))
 		p.bar = map[digest.Digest]*mpb.Bar{}
 	}
 	return p
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // event is an image.EventFunc.
@@ -82,6 +87,8 @@ func (p *progress) draw(e image.Event) {
 		if bar != nil {
 			bar.SetTotal(e.Descriptor.Size, true)
 		}
+	case image.EventUnpacked:
+		p.line("%s unpacked", subject(e))
 	case image.EventFailed:
 		if bar != nil {
 			bar.Abort(false)

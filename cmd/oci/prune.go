@@ -69,6 +69,9 @@ func (a *app) prune(ctx context.Context, s *store.Store, o store.PruneOptions) (
 	for _, d := range p.Blobs {
 		r.Blobs = append(r.Blobs, d.String())
 	}
+	if err := sweepContainers(s.ContainersDir(), o.DryRun); err != nil {
+		return r, err
+	}
 	r.Unpacked, err = a.pruneLayers(ctx, s, p.DiffIDs, began, o.DryRun)
 	return r, err
 }

@@ -21,17 +21,18 @@ import (
 
 // imageRun is one run of an image: what its steps hand on.
 type imageRun struct {
-	a     *app
-	f     *runFlags
-	s     *store.Store
-	id    string
-	name  string // of the image
-	image image.Image
-	dir   containerDir
-	root  *os.File // the root file system, a mount that is attached nowhere
-	spec  *specs.Spec
-	pipe  *os.File // in the background process of -d: where the verdict goes
-	out   *os.File // standard output and error of the container; nil: this process's own
+	a      *app
+	f      *runFlags
+	s      *store.Store
+	id     string
+	name   string // of the image
+	image  image.Image
+	layers []string // directories to stack, base first
+	dir    containerDir
+	root   *os.File // the root file system, a mount that is attached nowhere
+	spec   *specs.Spec
+	pipe   *os.File // in the background process of -d: where the verdict goes
+	out    *os.File // standard output and error of the container; nil: this process's own
 }
 
 // runImage makes a container of an image and runs it: find or pull it, unpack what is not unpacked
@@ -55,39 +56,34 @@ func (a *app) runImage(ctx context.Context, args []string, f *runFlags) (status 
 		return 0, err
 	}
 	defer r.s.Close()
-	if r.name, r.image, err = a.obtain(ctx, r.s, args[0], f); err != nil {
+	if err := r.prepare(ctx, args[0]); err != nil {
 		return 0, err
 	}
 	switch {
 	case r.pipe != nil:
 		return r.background(ctx, o)
 	case f.detach:
-		return 0, r.detach(ctx)
+		return 0, r.detach()
 	}
 	return r.foreground(ctx, o)
 }
 
-// obtain gives the image, pulled if need be. A pull can be broken off; what comes after forwards
-// signals instead.
-func (a *app) obtain(ctx context.Context, s *store.Store, arg string, f *runFlags) (string, image.Image, error) {
-	if f.policy != pullAlways {
-		name, img, err := a.ensure(ctx, s, arg, pullNever, f.t)
-		if err == nil || f.policy == pullNever || !errors.Is(err, store.ErrNotFound) {
-			return name, img, err
-		}
-	}
+// prepare gets the image, pulled if need be, and unpacks its layers. That can be broken off; what
+// comes after forwards signals instead.
+func (r *imageRun) prepare(ctx context.Context, arg string) (err error) {
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	return a.ensure(ctx, s, arg, f.policy, f.t)
+	if r.name, r.image, err = r.a.ensure(ctx, r.s, arg, r.f.policy, r.f.t); err != nil {
+		return err
+	}
+	r.layers, err = r.unpackLayers(ctx)
+	return err
 }
 
-// detach unpacks the image, so that progress is seen, and leaves the rest to the background.
-func (r *imageRun) detach(ctx context.Context) error {
+// detach leaves the rest to the background.
+func (r *imageRun) detach() error {
 	if r.f.c.o.Terminal {
 		return usageErrorf(nil, "-d and -t: a terminal needs somebody to hold it")
-	}
-	if _, err := r.layers(ctx); err != nil {
-		return err
 	}
 	dir, err := createContainerDir(r.s.ContainersDir(), r.id)
 	if err != nil {
@@ -129,6 +125,11 @@ func (r *imageRun) foreground(ctx context.Context, o convert.Options) (status in
 
 // create makes everything up to the process that waits for its start.
 func (r *imageRun) create(ctx context.Context, o convert.Options) (*runtime.Container, error) {
+	hold, err := r.s.Hold(ctx) // until the record says which layers are in use
+	if err != nil {
+		return nil, err
+	}
+	defer hold.Release()
 	if err := r.mount(ctx); err != nil {
 		return nil, err
 	}

@@ -20,9 +20,10 @@ func (a *app) openLayers(s *store.Store, events image.EventFunc) (*snapshot.Stor
 	return snapshot.Open(s.LayersDir(), snapshot.Options{Unpack: o})
 }
 
-// layers unpacks the layers of the image that are not there yet and gives the directories to stack.
-func (r *imageRun) layers(ctx context.Context) ([]string, error) {
-	p := newProgress(r.a.err, true)
+// unpackLayers unpacks the layers of the image that are not there yet and gives the directories to
+// stack.
+func (r *imageRun) unpackLayers(ctx context.Context) ([]string, error) {
+	p := newProgress(r.a.err, r.f.t.quiet || !isTerminal(r.a.err))
 	defer p.close()
 	l, err := r.a.openLayers(r.s, p.event)
 	if err != nil {
@@ -33,12 +34,8 @@ func (r *imageRun) layers(ctx context.Context) ([]string, error) {
 
 // mount stacks the layers and the container's own writable directory to a root file system that
 // is attached nowhere: it goes when the container and this process have.
-func (r *imageRun) mount(ctx context.Context) error {
-	dirs, err := r.layers(ctx)
-	if err != nil {
-		return err
-	}
-	o := snapshot.MountOptions{Layers: dirs, Upper: r.dir.join(upperDir), Work: r.dir.join(workDir), UserXattr: rootless()}
+func (r *imageRun) mount(ctx context.Context) (err error) {
+	o := snapshot.MountOptions{Layers: r.layers, Upper: r.dir.join(upperDir), Work: r.dir.join(workDir), UserXattr: rootless()}
 	// The root of the container has the mode of its upper directory; 0755 is what layers say when
 	// they say nothing.
 	if err := errors.Join(os.Mkdir(o.Upper, 0o755), os.Mkdir(o.Work, 0o700)); err != nil {
