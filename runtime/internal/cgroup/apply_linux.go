@@ -128,10 +128,11 @@ func (m *manager) set(s setting) error {
 		return nil
 	case missing(err):
 		// The controller is not in the kernel, or a group above does not pass it on.
-		return &Error{
-			Op: "set limit", Subject: s.pointer, Clause: spec.RuntimeUnified,
-			Err: fmt.Errorf("%s/%s: %w: %w", dir, s.file, ErrController, err),
+		failed := &Error{Op: "set limit", Subject: s.pointer, Err: fmt.Errorf("%s/%s: %w: %w", dir, s.file, ErrController, err)}
+		if s.v2 {
+			failed.Clause = spec.RuntimeUnified
 		}
+		return failed
 	}
 	return fail(err)
 }

@@ -30,7 +30,8 @@
 //
 // # Why not opencontainers/cgroups
 //
-// Linking it (v0.1.0: logrus, dbus, cilium/ebpf and net among 150 packages) adds 56 package
-// initialisers, 0.25 ms at start-up by GODEBUG=inittrace=1, and 3.2 MB to the binary, before it has
-// done anything; its mountinfo parsing, probing and by-pid joining come on top in each start.
+// Linking v0.1.0 with its manager and devices packages (logrus, dbus, cilium/ebpf and net come along)
+// raises the package initialisers of an empty program from 3 to 59, their time from about 0.1 to
+// 0.35 ms by GODEBUG=inittrace=1, and its size from 1.8 to 5.0 MB, before anything is done; its
+// probing and its joining by cgroup.procs come on top of that in each start.
 package cgroup

@@ -70,6 +70,25 @@ func readFile(name string, maxSize int) (string, error) {
 	}
 }
 
+// readShort reads a file of one short line, which comes in one piece.
+func readShort(name string) (string, error) {
+	fd, err := open(name, unix.O_RDONLY)
+	if err != nil {
+		return "", err
+	}
+	buf := make([]byte, 4096)
+	n := 0
+	err = retry(func() error {
+		n, err = unix.Read(fd, buf)
+		return err
+	})
+	_ = unix.Close(fd)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(buf[:n])), nil
+}
+
 // maxValue bounds the files of cgroupfs: memory.stat with hundreds of lines, io.stat with
 // thousands of devices, cgroup.procs with a pid for each of four million processes.
 const maxValue = 64 << 20

@@ -139,7 +139,7 @@ func set1(dir string, stop bool) error {
 }
 
 func settled1(dir string) (bool, error) {
-	s, err := readValue(dir + "/freezer.state")
+	s, err := readShort(dir + "/freezer.state")
 	return s == "FROZEN", err
 }
 
@@ -157,12 +157,12 @@ func settled2(dir string) (bool, error) {
 
 // frozen1 and frozen2 say whether a group itself was told to freeze.
 func frozen1(dir string) (bool, error) {
-	s, err := readValue(dir + "/freezer.state")
+	s, err := readShort(dir + "/freezer.state")
 	return s == "FROZEN" || s == "FREEZING", err
 }
 
 func frozen2(dir string) (bool, error) {
-	s, err := readValue(dir + "/cgroup.freeze")
+	s, err := readShort(dir + "/cgroup.freeze")
 	if err == unix.ENOENT { // before Linux 5.2
 		err = nil
 	}

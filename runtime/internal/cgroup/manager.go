@@ -20,7 +20,7 @@ type Manager interface {
 	Apply(r *specs.LinuxResources) error
 	// Enter calls f in such a way that a process which f clones, with CLONE_INTO_CGROUP and DirFD
 	// if that is not nil, is in the group in all hierarchies; it needs no Join. f runs on the
-	// thread of the caller.
+	// thread of the caller, which on v1 is a member meanwhile: not for a frozen group.
 	Enter(f func() error) error
 	// Join moves a process into the group, in all hierarchies.
 	Join(pid int) error

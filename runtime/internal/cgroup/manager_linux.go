@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -88,6 +89,31 @@ func Load(paths map[string]string) Manager {
 		m.v1[i].controllers = append(m.v1[i].controllers, controller)
 	}
 	return m
+}
+
+// Of gives the Manager for the groups that a process is in now. An exec is joined to them when the
+// container's own group takes no process, because the container has made groups with controllers below.
+func Of(pid int) (Manager, error) {
+	file := "/proc/" + strconv.Itoa(pid) + "/cgroup"
+	groups, err := readFile(file, maxText)
+	if err != nil {
+		return nil, &Error{Op: "find cgroups", Subject: file, Err: err}
+	}
+	mounts, err := readFile("/proc/self/mountinfo", maxText)
+	if err != nil {
+		return nil, &Error{Op: "find cgroups", Subject: "/proc/self/mountinfo", Err: err}
+	}
+	l, err := Parse(mounts, groups)
+	if err != nil {
+		return nil, err
+	}
+	paths := map[string]string{"": l.unified.own}
+	for _, h := range l.v1 {
+		for _, c := range h.controllers {
+			paths[c] = h.own
+		}
+	}
+	return Load(paths), nil
 }
 
 // located completes a Manager made by Load with what is known of the machine.
@@ -224,7 +250,7 @@ func (m *manager) create(g group) (created bool, err error) {
 		return false, fail(err)
 	}
 	if g.has("cpuset") {
-		if e := fillCpuset(g.dir, g.mount); e != nil {
+		if e := fillCpuset(g.dir, g.mount, err == nil); e != nil {
 			return err == nil, fail(e)
 		}
 	}
@@ -320,29 +346,31 @@ func (m *manager) enable(controller string) {
 }
 
 // fillCpuset gives a group of v1 the processors and memory nodes of the one above, where it has
-// none: without both it takes no process. Parents that were made by others may be empty too.
-func fillCpuset(dir, mount string) error {
-	if dir == mount || mount != "" && !below(dir, mount) {
+// none: without both it takes no process. A new group has none; parents made by others may be empty too.
+func fillCpuset(dir, mount string, isNew bool) error {
+	if dir == mount || !below(dir, mount) {
 		return nil
 	}
 	for _, name := range [...]string{"/cpuset.cpus", "/cpuset.mems"} {
-		have, err := readValue(dir + name)
-		if err != nil {
-			return err
-		}
-		if have != "" {
-			continue
+		if !isNew {
+			have, err := readShort(dir + name)
+			if err != nil {
+				return err
+			}
+			if have != "" {
+				continue
+			}
 		}
 		parent := path.Dir(dir)
-		value, err := readValue(parent + name)
+		value, err := readShort(parent + name)
 		if err != nil {
 			return err
 		}
 		if value == "" {
-			if err := fillCpuset(parent, mount); err != nil {
+			if err := fillCpuset(parent, mount, false); err != nil {
 				return err
 			}
-			if value, err = readValue(parent + name); err != nil {
+			if value, err = readShort(parent + name); err != nil {
 				return err
 			}
 		}

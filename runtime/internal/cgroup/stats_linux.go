@@ -23,7 +23,7 @@ func (m *manager) Stats() (Stats, error) {
 
 // one reads a file with one number; "max" and the huge numbers by which v1 says "no limit" are 0.
 func one(name string) uint64 {
-	text, err := readValue(name)
+	text, err := readShort(name)
 	if err != nil {
 		return 0
 	}

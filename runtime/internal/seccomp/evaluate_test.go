@@ -58,8 +58,39 @@ func machine(tb testing.TB, p Program) func(data) uint32 {
 	}
 }
 
-// reference says what the package comment promises for d, rule by rule and name by name.
-func reference(s *specs.LinuxSeccomp, native Arch, d data) uint32 {
+// named is a call that a rule names, as one architecture has it.
+type named struct {
+	ok, mux   bool
+	n, muxN   uint32
+	through   string
+	muxedCall uint64
+}
+
+// referee resolves the names of a profile once for each architecture.
+type referee map[int][][]named
+
+func (r referee) resolve(s *specs.LinuxSeccomp, a archInfo) [][]named {
+	if all, ok := r[a.row]; ok {
+		return all
+	}
+	all := make([][]named, len(s.Syscalls))
+	for i, rule := range s.Syscalls {
+		for _, name := range rule.Names {
+			var c named
+			c.n, c.ok = numberOf(a, name)
+			if a.mux {
+				c.through, c.muxedCall = muxed(name)
+				c.muxN, c.mux = numberOf(a, c.through)
+			}
+			all[i] = append(all[i], c)
+		}
+	}
+	r[a.row] = all
+	return all
+}
+
+// decide says what the package comment promises for d, rule by rule and name by name.
+func (r referee) decide(s *specs.LinuxSeccomp, native Arch, d data) uint32 {
 	standard, _ := action(s.DefaultAction, s.DefaultErrnoRet, -1, "", "")
 	archs := []archInfo{}
 	for _, name := range append([]Arch{native}, s.Architectures...) {
@@ -89,17 +120,17 @@ func reference(s *specs.LinuxSeccomp, native Arch, d data) uint32 {
 	var newestCall uint32
 	var answer, always *uint32
 	ruled := false // a private call of arm above the newest one
-	for _, rule := range s.Syscalls {
+	names := r.resolve(s, a)
+	for i, rule := range s.Syscalls {
 		ret, _ := action(rule.Action, rule.ErrnoRet, -1, "", "")
-		for _, name := range rule.Names {
-			n, ok := numberOf(a, name)
-			if ok && n < armBase {
-				newestCall = max(newestCall, n)
+		for _, c := range names[i] {
+			if c.ok && c.n < armBase {
+				newestCall = max(newestCall, c.n)
 			}
 			if ret == standard {
 				continue
 			}
-			if ok && n == nr {
+			if c.ok && c.n == nr {
 				ruled = true
 				if len(rule.Args) == 0 && always == nil {
 					always = &ret
@@ -108,16 +139,12 @@ func reference(s *specs.LinuxSeccomp, native Arch, d data) uint32 {
 					answer = &ret
 				}
 			}
-			if !a.mux {
-				continue
-			}
-			through, value := muxed(name)
-			if m, ok := numberOf(a, through); ok && m == nr && (len(rule.Args) == 0 || !permissive(ret)) {
+			if c.mux && c.muxN == nr && (len(rule.Args) == 0 || !permissive(ret)) {
 				first := d.args[0] & 0xffffffff
-				if through == "ipc" {
+				if c.through == "ipc" {
 					first &= 0xffff
 				}
-				if first == value && answer == nil {
+				if first == c.muxedCall && answer == nil {
 					answer = &ret
 				}
 			}
@@ -206,10 +233,10 @@ func agree(t *testing.T, s *specs.LinuxSeccomp, native Arch, extra ...data) {
 	if len(p.Instructions) > maxInstructions {
 		t.Fatalf("%d instructions", len(p.Instructions))
 	}
-	run := machine(t, p)
+	run, referee := machine(t, p), referee{}
 	try := func(d data) {
 		t.Helper()
-		if got, want := run(d), reference(s, native, d); got != want {
+		if got, want := run(d), referee.decide(s, native, d); got != want {
 			t.Fatalf("native %s arch %#x nr %d (%#x) args %#x: got %s, want %s\n%s", native, d.audit, d.nr, d.nr, d.args, returnName(got), returnName(want), p)
 		}
 	}
@@ -229,13 +256,20 @@ func agree(t *testing.T, s *specs.LinuxSeccomp, native Arch, extra ...data) {
 				}
 			}
 		}
-		for nr := range uint32(601) {
+		step := uint32(1)
+		if !a.runsOn(native) { // one answer for all of it
+			step = 50
+		}
+		for nr := uint32(0); nr <= 600; nr += step {
 			for _, base := range []uint32{0, x32Bit} {
 				try(data{audit: a.audit, nr: nr | base})
 			}
 		}
 		for _, nr := range []uint32{armBase - 1, armBase + 1, armBase + 5, armBase + 9, x32Bit - 1, 1<<31 - 1, 1 << 31, 1<<32 - 2, 1<<32 - 1} {
 			try(data{audit: a.audit, nr: nr})
+		}
+		if step > 1 {
+			continue
 		}
 		for nr := range interesting {
 			for _, v := range values {

@@ -21,7 +21,7 @@ func FuzzCompile(f *testing.F) {
 		if err != nil {
 			return // what is refused is tested elsewhere
 		}
-		run := machine(t, p)
+		run, referee := machine(t, p), referee{}
 		values := boundary(s)
 		for range 200 {
 			a := architectures[int(r.next())%9]
@@ -38,7 +38,7 @@ func FuzzCompile(f *testing.F) {
 			for i := range d.args {
 				d.args[i] = values[int(r.next())%len(values)]
 			}
-			if got, want := run(d), reference(s, native, d); got != want {
+			if got, want := run(d), referee.decide(s, native, d); got != want {
 				t.Fatalf("native %s: %+v: got %s, want %s\n%+v\n%s", native, d, returnName(got), returnName(want), s, p)
 			}
 		}
