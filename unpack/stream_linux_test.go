@@ -34,6 +34,15 @@ func xor(b []byte, at int) []byte {
 	return b
 }
 
+// streamCase is a blob, the tar that its DiffID names, and what must become of it.
+type streamCase struct {
+	name, mediaType string
+	blob, tar       []byte
+	limits          unpack.Limits
+	err             error
+	warn            bool // about the media type
+}
+
 // TestHazardStreams is a table of blobs: how they are compressed, cut, padded and mislabelled.
 func TestHazardStreams(t *testing.T) {
 	needRoot(t)
@@ -46,13 +55,7 @@ func TestHazardStreams(t *testing.T) {
 	zeros := make([]byte, 4<<20)
 	bomb := tartest.Archive(file("zeros", string(zeros)))
 	const tgz, tzst, ttar = ispec.MediaTypeImageLayerGzip, ispec.MediaTypeImageLayerZstd, ispec.MediaTypeImageLayer
-	cases := []struct {
-		name, mediaType string
-		blob, tar       []byte
-		limits          unpack.Limits
-		err             error
-		warn            bool
-	}{
+	cases := []streamCase{
 		{name: "IS-M4 gzip", mediaType: tgz, blob: gz, tar: tar},
 		{name: "IS-M4 zstd", mediaType: tzst, blob: zs, tar: tar},
 		{name: "IS-M4 tar", mediaType: ttar, blob: tar, tar: tar},
@@ -92,33 +95,35 @@ func TestHazardStreams(t *testing.T) {
 		{name: "H-71 DiffID of a plain layer", mediaType: ttar, blob: tar, tar: []byte("other"), err: unpack.ErrDiffID},
 	}
 	for _, c := range cases {
-		t.Run(strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
-			before := goruntime.NumGoroutine()
-			blobs := tartest.Blobs{}
-			layer := blobs.Add(c.mediaType, c.blob, c.tar)
-			s := newSandbox(t)
-			var log bytes.Buffer
-			_, err := unpack.Unpack(t.Context(), []image.Layer{layer}, blobs, s.target, unpack.Options{Limits: c.limits, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-			s.check(t)
-			if !errors.Is(err, c.err) || c.err == nil && err != nil {
-				t.Fatalf("error %v, want %v", err, c.err)
-			}
-			if errors.Is(err, io.EOF) {
-				t.Errorf("the error reads as success: %v", err)
-			}
-			if _, serr := os.Stat(s.target); (serr == nil) != (c.err == nil) {
-				t.Errorf("target: %v", serr)
-			}
-			if got := strings.Contains(log.String(), "media type"); got != c.warn {
-				t.Errorf("warned: %v: %s", got, log.String())
-			}
-			if n := goroutines(before); n > before {
-				t.Errorf("%d goroutines are left, %d before", n, before)
-			}
-			if c.err == nil {
-				rebuilds(t, blobs, layer)
-			}
-		})
+		t.Run(strings.ReplaceAll(c.name, " ", "_"), c.run)
+	}
+}
+
+func (c streamCase) run(t *testing.T) {
+	before := goruntime.NumGoroutine()
+	blobs := tartest.Blobs{}
+	layer := blobs.Add(c.mediaType, c.blob, c.tar)
+	s := newSandbox(t)
+	var log bytes.Buffer
+	_, err := unpack.Unpack(t.Context(), []image.Layer{layer}, blobs, s.target, unpack.Options{Limits: c.limits, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	s.check(t)
+	if !errors.Is(err, c.err) || c.err == nil && err != nil {
+		t.Fatalf("error %v, want %v", err, c.err)
+	}
+	if errors.Is(err, io.EOF) {
+		t.Errorf("the error reads as success: %v", err)
+	}
+	if _, serr := os.Stat(s.target); (serr == nil) != (c.err == nil) {
+		t.Errorf("target: %v", serr)
+	}
+	if got := strings.Contains(log.String(), "media type"); got != c.warn {
+		t.Errorf("warned: %v: %s", got, log.String())
+	}
+	if n := goroutines(before); n > before {
+		t.Errorf("%d goroutines are left, %d before", n, before)
+	}
+	if c.err == nil {
+		rebuilds(t, blobs, layer)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,7 +18,8 @@ import (
 type MountOptions struct {
 	Layers []string // directories as Ensure gives them, base first; at least one
 	// Upper and Work take the changes. They must be on one file system, Work empty. Both are ""
-	// for a mount that only shows the layers.
+	// for a mount that only shows the layers. An empty Upper is given the attributes of the
+	// topmost layer's root, since the root of the mount is shown with its attributes.
 	Upper, Work string
 	ReadOnly    bool
 	UserXattr   bool // the layers were unpacked with UserXattr; needed in a user namespace
@@ -60,6 +62,11 @@ func mount(o MountOptions, ways []way) (*os.File, error) {
 		}
 		layers = append([]string{empty}, layers...)
 	}
+	if o.Upper != "" {
+		if err := copyRoot(o.Upper, layers[len(layers)-1]); err != nil {
+			return nil, &Error{Op: "mount", Subject: o.Upper, Err: err}
+		}
+	}
 	slices.Reverse(layers)
 	var tried []error
 	for _, w := range ways {
@@ -73,6 +80,31 @@ func mount(o MountOptions, ways []way) (*os.File, error) {
 		}
 	}
 	return nil, &Error{Op: "mount", Subject: o.Layers[len(o.Layers)-1], Err: fmt.Errorf("%w: %w", ErrOverlay, errors.Join(tried...))}
+}
+
+// copyRoot gives an upper directory without content the attributes of a layer's root.
+func copyRoot(upper, layer string) error {
+	dst, err := os.Open(upper)
+	if err != nil {
+		return err
+	}
+	defer dst.Close()
+	if _, err := dst.Readdirnames(1); err == nil {
+		return nil // it is in use: its attributes are the container's
+	} else if err != io.EOF { //nolint:errorlint // documented to be io.EOF itself
+		return err
+	}
+	v, err := openView([]string{layer})
+	if err != nil {
+		return err
+	}
+	defer v.close()
+	root, err := v.find("")
+	if err != nil {
+		return err
+	}
+	defer root.close()
+	return root.attributesTo(int(dst.Fd()))
 }
 
 var errTooLong = errors.New("the list of layers is too long")

@@ -81,8 +81,10 @@ func TestBothForms(t *testing.T) {
 	base := []tartest.Entry{
 		{Name: "./", Type: '5', Mode: 0o711, Mtime: 11},
 		{Name: "d/", Type: '5', Mode: 0o2770, UID: 5, GID: 6, Mtime: 12, PAX: map[string]string{"SCHILY.xattr.user.x": "1"}},
-		{Name: "d/f", Body: "lower", Mtime: 13}, {Name: "d/s/g", Body: "deep", Mtime: 14},
-		tartest.Symlink("l", "d"), {Name: "f", Body: "file", Mtime: 15, Mode: 0o4711},
+		{Name: "d/f", Body: "lower", Mtime: 13},
+		{Name: "d/s/g", Body: "deep", Mtime: 14},
+		tartest.Symlink("l", "d"),
+		{Name: "f", Body: "file", Mtime: 15, Mode: 0o4711},
 	}
 	cases := map[string][]tartest.Entry{
 		"H-07 parent without an entry":        {tartest.File("d/new", "n")},

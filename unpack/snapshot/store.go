@@ -115,6 +115,16 @@ func (s *Store) Ensure(ctx context.Context, layers []image.Layer, blobs unpack.B
 	return s.stack(ctx, layers, markers)
 }
 
+// EnsureLayer unpacks one layer if it is not there, for callers that have its blob before those of
+// others; Ensure then finds it. index is its place in the image, 1 for the base, for messages.
+func (s *Store) EnsureLayer(ctx context.Context, layer image.Layer, index int, blobs unpack.Blobs) error {
+	if err := image.ValidateDigest(layer.DiffID); err != nil {
+		return &Error{Op: "ensure", Clause: spec.LayerDiffID, Err: err}
+	}
+	_, err := s.ensure(ctx, layer, index, blobs)
+	return err
+}
+
 // ensure unpacks one layer if it is not there.
 func (s *Store) ensure(ctx context.Context, layer image.Layer, index int, blobs unpack.Blobs) (*marker, error) {
 	dir := s.layerDir(layer.DiffID)

@@ -253,7 +253,7 @@ func TestMountWays(t *testing.T) {
 	needRoot(t)
 	blobs := tartest.Blobs{}
 	layers := []image.Layer{
-		blobs.Layer(tartest.File("a", "1"), tartest.File("d/b", "2")),
+		blobs.Layer(tartest.Entry{Name: "./", Type: '5', Mode: 0o711, UID: 7, Mtime: 9}, tartest.File("a", "1"), tartest.File("d/b", "2")),
 		blobs.Layer(tartest.Whiteout("a"), tartest.File("d/c", "3")),
 	}
 	dirs, err := newStore(t, Options{}).Ensure(t.Context(), layers, blobs)
@@ -312,6 +312,9 @@ func checkMount(t *testing.T, f *os.File, upper bool) {
 	fd, err := unix.Openat(int(f.Fd()), "d/new", unix.O_CREAT|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
 	if err == nil {
 		unix.Close(fd)
+	}
+	if n := nodes["."]; n.Mode != 0o711 || n.UID != 7 || n.Mtime != "9.000000000" {
+		t.Errorf("the root is %s", n)
 	}
 	if upper && err != nil || !upper && err != unix.EROFS {
 		t.Errorf("a write gives %v", err)

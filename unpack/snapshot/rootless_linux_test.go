@@ -1,0 +1,102 @@
+package snapshot
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/unpack"
+	"github.com/oci-pipeline/oci/unpack/tartest"
+)
+
+// TestRootlessChild is what TestRootless runs in a user and mount namespace with one id.
+func TestRootlessChild(t *testing.T) {
+	base := os.Getenv("OCI_TEST_ROOTLESS")
+	if base == "" {
+		t.Skip("it is run by TestRootless")
+	}
+	blobs := tartest.Blobs{}
+	layers := []image.Layer{
+		blobs.Layer(tartest.File("d/a", "1"), tartest.File("d/s/b", "2"), tartest.File("c", "3")),
+		blobs.Layer(tartest.Entry{Name: "d/", Type: '5', UID: 33}, tartest.File("d/n", "4"), tartest.Opaque("d"), tartest.Whiteout("c"), tartest.Link("h", "d/n")),
+	}
+	o := unpack.Options{UserXattr: true, SingleID: true}
+	s, err := Open(filepath.Join(base, "layers"), Options{Unpack: o})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dirs, err := s.Ensure(t.Context(), layers, blobs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	upper, work := filepath.Join(base, "upper"), filepath.Join(base, "work")
+	os.Mkdir(upper, 0o755)
+	os.Mkdir(work, 0o755)
+	f, err := Mount(t.Context(), MountOptions{Layers: dirs, Upper: upper, Work: work, UserXattr: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	got, err := tartest.TreeOf(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := filepath.Join(base, "plain")
+	if _, err := unpack.Unpack(t.Context(), layers, blobs, plain, unpack.Options{SingleID: true}); err != nil {
+		t.Fatal(err)
+	}
+	want, err := tartest.Tree(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range tartest.Diff(got, want) {
+		t.Error("overlay against merged: " + line)
+	}
+	dir := filepath.Join(base, "attached")
+	os.Mkdir(dir, 0o755)
+	if err := Attach(f, dir); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "d", "new"), nil, 0o600); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRootless unpacks and mounts without privileges (H-25, H-26).
+func TestRootless(t *testing.T) {
+	needRoot(t)
+	base := t.TempDir()
+	for dir := base; strings.HasPrefix(dir, os.TempDir()+"/"); dir = filepath.Dir(dir) {
+		os.Chmod(dir, 0o755)
+	}
+	exe := filepath.Join(base, "test")
+	raw, err := os.ReadFile("/proc/self/exe")
+	if err == nil {
+		err = os.WriteFile(exe, raw, 0o755)
+	}
+	if err == nil {
+		err = os.Chown(base, 65534, 65534)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, "-test.run=^TestRootlessChild$", "-test.v")
+	cmd.Dir = base
+	cmd.Env = append(os.Environ(), "OCI_TEST_ROOTLESS="+base, "TMPDIR="+base)
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, Credential: &syscall.Credential{NoSetGroups: true},
+		UidMappings: []syscall.SysProcIDMap{{HostID: 65534, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: 65534, Size: 1}},
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil && strings.Contains(err.Error(), "operation not permitted") {
+		t.Skipf("no user namespaces here: %v", err)
+	}
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestRootlessChild") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
