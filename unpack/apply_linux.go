@@ -87,9 +87,13 @@ type applier struct {
 	plinks  map[string]int  // AUFS's hardlinked files, by name: descriptors of nameless files
 }
 
+// newApplier prepares for one layer.
 func newApplier(root *Root, form Form, o *Options) (*applier, error) {
 	root.forget() // each directory must be seen once by each layer
 	if form == Overlay {
+		if names, err := list(root.top.fd); err != nil || len(names) > 0 {
+			return nil, notZero(err, ErrNotEmpty)
+		}
 		if err := root.initialise(o); err != nil {
 			return nil, err
 		}

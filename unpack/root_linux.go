@@ -38,6 +38,7 @@ type dir struct {
 	ino    uint64
 	path   string // relative to the root; "" for the root
 	setgid bool   // what is made in it gets its group
+	mode   uint32 // permission bits, when it was opened
 	mtime  unix.Timespec
 	used   uint64
 }
@@ -53,10 +54,10 @@ func OpenRoot(path string) (*Root, error) {
 	return newRoot(fd, path)
 }
 
-// RootOf gives a Root for a directory that is open already, such as a detached mount. f is
-// duplicated and stays the caller's.
+// RootOf gives a Root for a directory that is open already, such as a detached mount. f
+// stays the caller's, and may be closed.
 func RootOf(f *os.File) (*Root, error) {
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := unix.Openat(int(f.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &Error{Op: "open", Subject: f.Name(), Err: err}
 	}
@@ -158,7 +159,7 @@ func (r *Root) child(d *dir, name string) (*dir, error) {
 		return nil, err
 	}
 	r.tick++
-	c := &dir{fd: fd, ino: st.Ino, path: path, setgid: st.Mode&unix.S_ISGID != 0, mtime: st.Mtim, used: r.tick}
+	c := &dir{fd: fd, ino: st.Ino, path: path, setgid: st.Mode&unix.S_ISGID != 0, mode: st.Mode & 0o7777, mtime: st.Mtim, used: r.tick}
 	r.dirs[path] = c
 	return c, nil
 }
@@ -283,7 +284,7 @@ func (r *Root) remove(parent int, name string, seen func(int, *unix.Stat_t, stri
 	if derr == unix.ENOTDIR {
 		return err
 	}
-	if derr == unix.EACCES && unix.Fchmodat(parent, name, 0o700, unix.AT_SYMLINK_NOFOLLOW) == nil {
+	if derr == unix.EACCES && chmodNoFollow(parent, name, 0o700) == nil {
 		fd, derr = r.openComponent(parent, name, unix.O_RDONLY|unix.O_DIRECTORY)
 	}
 	if derr != nil {

@@ -53,8 +53,7 @@ func (a *applier) walk(path string, create bool) (*dir, error) {
 func (a *applier) step(d *dir, name string, create bool) (*dir, string, error) {
 	c, err := a.root.child(d, name)
 	if err == nil {
-		a.touch(d, name, c)
-		return c, "", nil
+		return c, "", a.touch(d, name, c)
 	}
 	if err == unix.ENOTDIR {
 		if a.follows(d, name) {
@@ -84,12 +83,18 @@ func (a *applier) follows(d *dir, name string) bool {
 }
 
 // touch notes that this layer has a directory, before the first change in it.
-func (a *applier) touch(d *dir, name string, c *dir) {
+func (a *applier) touch(d *dir, name string, c *dir) error {
 	if a.attrs[c.ino] != nil {
-		return
+		return nil
 	}
 	a.made[a.key(d.ino, name)] = -1
-	a.attrs[c.ino] = &dirAttr{path: c.path, mtime: c.mtime, implicit: true}
+	at := &dirAttr{path: c.path, mtime: c.mtime, implicit: true}
+	a.attrs[c.ino] = at
+	if a.owners.uid != 0 && c.mode&0o700 != 0o700 { // without privileges its mode keeps this process out
+		at.mode, at.chmod = c.mode, true
+		return chmodNoFollow(d.fd, name, c.mode|0o700)
+	}
+	return nil
 }
 
 // implicit makes a directory that the layer has no entry for, in place of whatever is there.

@@ -1,16 +1,23 @@
 package spec
 
-// Clauses of image-spec layer.md and of the parts of config.md that name a layer.
+// Clauses of image-spec layer.md, and of manifest.md and config.md where they speak of layers.
 var (
-	LayerTar              = Clause{"IS-T1", Must, "image-spec", "layer.md#distributable-format"}
-	LayerAttributes       = Clause{"IS-T2", Must, "image-spec", "layer.md#file-attributes"}
-	LayerHardlink         = Clause{"IS-T3", May, "image-spec", "layer.md#hardlinks"}
-	LayerReplace          = Clause{"IS-T4", Must, "image-spec", "layer.md#changeset-over-existing-files"}
-	LayerWhiteout         = Clause{"IS-T5", Must, "image-spec", "layer.md#whiteouts"}
-	LayerOpaque           = Clause{"IS-T6", Must, "image-spec", "layer.md#opaque-whiteout"}
-	LayerNonDistributable = Clause{"IS-T8", Should, "image-spec", "layer.md#non-distributable-layers"}
-	LayerOrder            = Clause{"IS-M5", Must, "image-spec", "manifest.md#image-manifest-property-descriptions"}
-	LayerMediaType        = Clause{"IS-M4", Must, "image-spec", "manifest.md#image-manifest-property-descriptions"}
-	LayerDiffID           = Clause{"IS-C2", Must, "image-spec", "config.md#layer-diffid"}
-	LayerReproducible     = Clause{"IS-C5", Should, "image-spec", "config.md#properties"}
+	// LayerTar: a layer is a tar archive of POSIX form.
+	LayerTar = Clause{ID: "IS-T1", Level: Must, Spec: "image-spec", Section: "layer.md#distributable-format"}
+	// LayerAttributes: times, ids, modes, xattrs and link targets are kept.
+	LayerAttributes = Clause{ID: "IS-T2", Level: Must, Spec: "image-spec", Section: "layer.md#file-attributes"}
+	// LayerHardlink: a hardlink names a file of the layer or of those below, else it may fail.
+	LayerHardlink = Clause{ID: "IS-T3", Level: May, Spec: "image-spec", Section: "layer.md#hardlinks"}
+	// LayerReplace: a directory over a directory replaces its attributes; anything else replaces the file.
+	LayerReplace = Clause{ID: "IS-T4", Level: Must, Spec: "image-spec", Section: "layer.md#changeset-over-existing-files"}
+	// LayerWhiteout: a whiteout hides what lower layers have, and is itself not shown.
+	LayerWhiteout = Clause{ID: "IS-T5", Level: Must, Spec: "image-spec", Section: "layer.md#whiteouts"}
+	// LayerOpaque: an opaque whiteout is accepted, and acts before its siblings wherever it stands.
+	LayerOpaque = Clause{ID: "IS-T6", Level: Must, Spec: "image-spec", Section: "layer.md#opaque-whiteout"}
+	// LayerNonDistributable: such layers are still downloaded.
+	LayerNonDistributable = Clause{ID: "IS-T8", Level: Should, Spec: "image-spec", Section: "layer.md#non-distributable-layers"}
+	// LayerDiffID: a DiffID is the digest of the uncompressed tar.
+	LayerDiffID = Clause{ID: "IS-C2", Level: Must, Spec: "image-spec", Section: "config.md#layer-diffid"}
+	// LayerReproducible: layers are unpacked so that the same tar can be made again.
+	LayerReproducible = Clause{ID: "IS-C5", Level: Should, Spec: "image-spec", Section: "config.md#properties"}
 )

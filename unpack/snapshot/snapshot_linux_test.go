@@ -124,7 +124,7 @@ func TestBothForms(t *testing.T) {
 // TestIS_T6_random compares both forms on generated layers.
 func TestIS_T6_random(t *testing.T) {
 	needRoot(t)
-	n := 60
+	n := 25
 	if v, err := strconv.Atoi(os.Getenv("OCI_TEST_SEEDS")); err == nil {
 		n = v
 	}

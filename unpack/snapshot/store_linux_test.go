@@ -118,7 +118,7 @@ func TestKillChild(t *testing.T) {
 func largeLayer() (image.Layer, tartest.Blobs) {
 	blobs := tartest.Blobs{}
 	var list []tartest.Entry
-	for i := range 4000 {
+	for i := range 1500 {
 		list = append(list, tartest.File(fmt.Sprintf("d%d/f%d", i%50, i), strings.Repeat("x", 3000)))
 	}
 	return blobs.Layer(list...), blobs
@@ -128,7 +128,7 @@ func largeLayer() (image.Layer, tartest.Blobs) {
 func TestKill(t *testing.T) {
 	needRoot(t)
 	layer, blobs := largeLayer()
-	for i, files := range []int{0, 1, 30} {
+	for i, files := range []int{0, 1, 20} {
 		dir := filepath.Join(t.TempDir(), "layers")
 		cmd := exec.Command("/proc/self/exe", "-test.run=^TestKillChild$")
 		cmd.Env = append(os.Environ(), "OCI_TEST_KILL="+dir)
@@ -337,7 +337,7 @@ func TestMountMany(t *testing.T) {
 	needRoot(t)
 	blobs := tartest.Blobs{}
 	var layers []image.Layer
-	for i := range 300 {
+	for i := range 80 {
 		layers = append(layers, blobs.Layer(tartest.File(fmt.Sprintf("f%d", i), "x")))
 	}
 	dir := t.TempDir()
@@ -352,7 +352,7 @@ func TestMountMany(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if nodes := mounted(t, dirs); len(nodes) != 301 {
+	if nodes := mounted(t, dirs); len(nodes) != 81 {
 		t.Errorf("%d nodes", len(nodes))
 	}
 }
