@@ -169,7 +169,7 @@ func cleanPath(name string, limits *Limits) (string, error) {
 	case name == "":
 		return "", fail("apply", name, spec.LayerTar, ErrUnsafePath, "the name is empty")
 	case len(name) > limits.NameBytes:
-		return "", fail("apply", name[:64], spec.LayerTar, ErrLimit, "the name has %d bytes, more than %d", len(name), limits.NameBytes)
+		return "", fail("apply", name[:min(64, len(name))], spec.LayerTar, ErrLimit, "the name has %d bytes, more than %d", len(name), limits.NameBytes)
 	case strings.IndexByte(name, 0) >= 0:
 		return "", fail("apply", name, spec.LayerTar, ErrUnsafePath, "the name has a NUL byte")
 	}
