@@ -67,8 +67,8 @@ func TestRootless_subordinate_ids(t *testing.T) {
 	for file, line := range map[string]string{
 		"/etc/passwd": fmt.Sprintf("someone:x:%d:%[1]d::/:/bin/sh", unprivileged),
 		"/etc/group":  fmt.Sprintf("someone:x:%d:", unprivileged),
-		"/etc/subuid": "someone:200000:65536",
-		"/etc/subgid": "someone:200000:65536",
+		"/etc/subuid": "someone:200000:4000000",
+		"/etc/subgid": "someone:200000:4000000",
 	} {
 		own := filepath.Join(s.dir, filepath.Base(file))
 		before, err := os.ReadFile(file)

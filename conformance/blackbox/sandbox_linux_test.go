@@ -2,6 +2,7 @@ package blackbox_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,8 @@ const patience = 60 * time.Second
 type sandbox struct {
 	dir, root, state string
 	env              []string
-	wrap             []string // a program and its arguments that start the binary
+	wrap             []string      // a program and its arguments that start the binary
+	patience         time.Duration // of the next commands; 0: patience
 }
 
 // result is how a command ended. Its status is -1 when it had to be killed.
@@ -92,7 +94,7 @@ func (s *sandbox) runWith(stdin io.Reader, args ...string) result {
 		r.stderr = err.Error()
 		return r
 	}
-	timer := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	timer := time.AfterFunc(cmp.Or(s.patience, patience), func() { _ = cmd.Process.Kill() })
 	err = cmd.Wait()
 	timer.Stop()
 	r.took = time.Since(start)
@@ -176,7 +178,7 @@ var tokens atomic.Int64
 
 // token is a word that nothing else on the machine has: the name of a container, or an argument of
 // a program in it, by which what a test left can be found.
-func token() string { return fmt.Sprintf("bbox%dx%d", os.Getpid(), tokens.Add(1)) }
+func token() string { return fmt.Sprintf("bbox%dx%dz", os.Getpid(), tokens.Add(1)) }
 
 // eventually asks until the answer is yes.
 func eventually(t *testing.T, what string, yes func() bool) {
