@@ -146,15 +146,15 @@ func TestRun_defaults(t *testing.T) {
 	needRoot(t)
 	s := newSandbox(t)
 	for script, want := range map[string]string{
-		"echo $$":                         "1",
-		"grep CapEff /proc/self/status":   "CapEff:\t00000000a80425fb",
-		"grep CapBnd /proc/self/status":   "CapBnd:\t00000000a80425fb",
-		"grep CapInh /proc/self/status":   "CapInh:\t0000000000000000",
-		"grep CapAmb /proc/self/status":   "CapAmb:\t0000000000000000",
-		"grep Seccomp: /proc/self/status": "Seccomp:\t2",
-		"ls /proc/self/fd | wc -l":        "4", // three and the directory itself
-		"ls -A /sys/firmware | wc -l":     "0",
-		"cat /proc/kcore /proc/keys /proc/timer_list 2>/dev/null | wc -c":                                                 "0",
+		"echo $$":                                                         "1",
+		"grep CapEff /proc/self/status":                                   "CapEff:\t00000000a80425fb",
+		"grep CapBnd /proc/self/status":                                   "CapBnd:\t00000000a80425fb",
+		"grep CapInh /proc/self/status":                                   "CapInh:\t0000000000000000",
+		"grep CapAmb /proc/self/status":                                   "CapAmb:\t0000000000000000",
+		"grep Seccomp: /proc/self/status":                                 "Seccomp:\t2",
+		"ls /proc/self/fd | wc -l":                                        "4", // three and the directory itself
+		"ls -A /sys/firmware | wc -l":                                     "0",
+		"cat /proc/kcore /proc/keys /proc/timer_list 2>/dev/null | wc -c": "0",
 		"touch /proc/sys/kernel/hostname 2>/dev/null; echo x 2>/dev/null >/proc/sys/kernel/core_pattern || echo denied":   "denied",
 		"(echo x >/proc/sysrq-trigger) 2>/dev/null || echo denied":                                                        "denied",
 		"mkdir /sys/fs/cgroup/x 2>/dev/null || mkdir /sys/fs/cgroup/pids/x 2>/dev/null || echo denied":                    "denied",

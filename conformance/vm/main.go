@@ -165,8 +165,10 @@ func (m machine) boot(ctx context.Context, vmRun, share, runtime string) (string
 	checks := []string{"/bin/bash", seen + "/guest.sh", program, seen}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, vmRun, append([]string{"--cgroup", m.cgroup, "--user", m.user, "--timeout", "240", "--verbose",
-		"--share", share + ":/conformance", "--"}, checks...)...)
+	cmd := exec.CommandContext(ctx, vmRun, append([]string{
+		"--cgroup", m.cgroup, "--user", m.user, "--timeout", "240", "--verbose",
+		"--share", share + ":/conformance", "--",
+	}, checks...)...)
 	if m.cgroup == "" {
 		script := `exec "$@"`
 		if m.hide {
