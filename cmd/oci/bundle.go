@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -74,51 +73,29 @@ func labelPolicy(s string) (convert.LabelPolicy, error) {
 	return 0, usageErrorf(nil, "--labels: %q is none of refuse, drop, allow", s)
 }
 
-// bundle writes a whole bundle to dir, or nothing.
-func (a *app) bundle(ctx context.Context, s *store.Store, img image.Image, dir string, quiet bool, o convert.Options) (err error) {
-	made, err := makeEmptyDir(dir)
-	if err != nil {
-		return fmt.Errorf("bundle: %w", err)
-	}
-	defer func() {
-		if err != nil && made {
-			err = errors.Join(err, os.RemoveAll(dir))
-		} else if err != nil {
-			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, rootfsDir)))
+// bundle writes a whole bundle to dir, or nothing. The directory is for its owner only, as the files
+// of a stranger come into it.
+func (a *app) bundle(ctx context.Context, s *store.Store, img image.Image, dir string, quiet bool, o convert.Options) error {
+	return publish(dir, func(partial string) error {
+		if err := os.MkdirAll(partial, 0o700); err != nil {
+			return fmt.Errorf("bundle: %w", err)
 		}
-	}()
-	rootfs, err := a.unpack(ctx, s, img, filepath.Join(dir, rootfsDir), quiet)
-	if err != nil {
-		return err
-	}
-	root, err := convert.OpenRoot(rootfs.Dir())
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	foreignRootless(&o)
-	spec, err := convert.Spec(img.Config(), root, o)
-	if err != nil {
-		return err
-	}
-	return bundle.Write(dir, spec)
-}
-
-// makeEmptyDir makes dir, for its owner only as the files of a stranger come into it; made is
-// false when it was there already, and empty.
-func makeEmptyDir(dir string) (made bool, err error) {
-	err = os.Mkdir(dir, 0o700)
-	if err == nil {
-		return true, nil
-	}
-	if !errors.Is(err, os.ErrExist) {
-		return false, err
-	}
-	entries, err := os.ReadDir(dir)
-	if err == nil && len(entries) > 0 {
-		err = fmt.Errorf("%s is not empty", dir)
-	}
-	return false, err
+		rootfs, err := a.unpack(ctx, s, img, filepath.Join(partial, rootfsDir), quiet)
+		if err != nil {
+			return err
+		}
+		root, err := convert.OpenRoot(rootfs.Dir())
+		if err != nil {
+			return err
+		}
+		defer root.Close()
+		foreignRootless(&o)
+		spec, err := convert.Spec(img.Config(), root, o)
+		if err != nil {
+			return err
+		}
+		return bundle.Write(partial, spec)
+	})
 }
 
 // foreignRootless makes the config of a user who is not root one that this user can run from

@@ -100,7 +100,7 @@ func exitTable() []exitRow {
 			distribution.ErrServer, distribution.ErrTimeout, distribution.ErrNetwork, distribution.ErrProtocol,
 			context.DeadlineExceeded, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EHOSTUNREACH, syscall.ENETUNREACH,
 		}, ""},
-		{statusStorage, []error{unpack.ErrNotEmpty, store.ErrBusy, store.ErrReadOnly, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO}, ""},
+		{statusStorage, []error{unpack.ErrNotEmpty, unpack.ErrOwner, unpack.ErrDevice, store.ErrBusy, store.ErrReadOnly, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO}, ""},
 		{statusDenied, []error{fs.ErrPermission}, ""},
 		{statusNotFound, []error{fs.ErrNotExist}, ""},
 	}

@@ -51,9 +51,9 @@ func runStatus(status int, err error) error {
 		return nil
 	case err == nil:
 		return &exitError{status: status}
-	case errors.As(err, &exit) || !errors.As(err, &failed):
+	case errors.As(err, &exit), errors.Is(err, runtime.ErrInvalidID):
 		return err
-	case errors.Is(err, runtime.ErrInvalidID):
+	case !errors.As(err, &failed) && !errors.Is(err, runtime.ErrExist):
 		return err
 	}
 	return &exitError{programStatus(err), err}

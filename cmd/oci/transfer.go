@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/pflag"
@@ -36,9 +37,16 @@ func (t *transferFlags) registerQuiet(f *pflag.FlagSet) {
 	f.BoolVarP(&t.quiet, "quiet", "q", false, "show no progress")
 }
 
+// How long a silent registry, and trying again, may keep a person waiting.
+const (
+	idleRegistry = 15 * time.Second
+	retryBudget  = 30 * time.Second
+)
+
 // client makes the registry client that the flags ask for.
 func (a *app) client(t transferFlags) (*distribution.Client, error) {
-	o := distribution.Options{Insecure: t.insecure, UserAgent: "oci/" + version, Logger: a.log}
+	// A registry that says nothing is given up in under a minute; a transfer that makes progress is not.
+	o := distribution.Options{Insecure: t.insecure, UserAgent: "oci/" + version, Logger: a.log, IdleTimeout: idleRegistry, Retry: distribution.Retry{Budget: retryBudget}}
 	o.Warn = func(host, text string) { fmt.Fprintf(a.err, "warning of %s: %s\n", host, text) }
 	if t.creds != "" {
 		user, password, _ := strings.Cut(t.creds, ":")

@@ -32,9 +32,12 @@ func unpackCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rootfs, err := a.unpack(ctx, s, img, args[1], t.quiet)
+			err = publish(args[1], func(partial string) error {
+				_, err := a.unpack(ctx, s, img, partial, t.quiet)
+				return err
+			})
 			if err == nil && !t.quiet {
-				fmt.Fprintf(a.err, "unpacked %d layers into %s\n", len(rootfs.Layers()), rootfs.Dir())
+				fmt.Fprintf(a.err, "unpacked %d layers into %s\n", len(img.Layers()), args[1])
 			}
 			return err
 		},
