@@ -260,7 +260,12 @@ func (a *applier) createFile(d *dir, name string, e *entry, p *payload) error {
 		return err
 	}
 	defer unix.Close(fd)
-	pos := p.land()
+	pos := -1
+	if join(d.path, name) == e.path {
+		// Where a symbolic link led here, the name could lead elsewhere when the tar is rebuilt:
+		// the log itself then keeps the content.
+		pos = p.land()
+	}
 	a.made[a.key(d.ino, name)] = int32(pos)
 	if err := a.write(fd, e, p); err != nil {
 		return err

@@ -1,12 +1,16 @@
 package unpack_test
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-pipeline/oci/image"
@@ -85,8 +89,8 @@ func exchange(dirfd int, name, target string) {
 	unix.Unlinkat(dirfd, evil, 0)
 }
 
-// FuzzUnpack: whatever a layer holds, nothing outside of the root changes, and an error is typed;
-// both forms agree on whether the tar is one.
+// FuzzUnpack: whatever a layer holds, nothing outside of the root changes, an error is typed, and
+// the tar of a layer that is accepted can be rebuilt.
 func FuzzUnpack(f *testing.F) {
 	needRoot(f)
 	for _, list := range []entries{
@@ -100,7 +104,8 @@ func FuzzUnpack(f *testing.F) {
 	blobs := tartest.Blobs{}
 	lower := blobs.Layer(dir("d"), file("d/s/y", "1"), sym("l", "../../out"), file("a", "2"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		layers := []image.Layer{lower, blobs.Tar(fixChecksums(raw))}
+		tar := fixChecksums(raw)
+		layers := []image.Layer{lower, blobs.Tar(tar)}
 		defer delete(blobs, layers[1].Descriptor.Digest)
 		s := newSandbox(t)
 		o := unpack.Options{Devices: unpack.DeviceSkip, Limits: unpack.Limits{FileBytes: 1 << 20, LayerBytes: 4 << 20, TotalBytes: 8 << 20}}
@@ -123,7 +128,39 @@ func FuzzUnpack(f *testing.F) {
 				t.Error(err)
 			}
 		}
+		fuzzOverlay(t, s, blobs, layers[1], o)
+		s.check(t)
 	})
+}
+
+// fuzzOverlay applies a layer by itself, and rebuilds its tar if that went well.
+func fuzzOverlay(t *testing.T, s *sandbox, blobs tartest.Blobs, layer image.Layer, o unpack.Options) {
+	replaced := t.TempDir()
+	roots := make([]*unpack.Root, 2)
+	for i, dir := range []string{s.target, replaced} {
+		os.Mkdir(dir, 0o755)
+		root, err := unpack.OpenRoot(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer root.Close()
+		roots[i] = root
+	}
+	var log bytes.Buffer
+	o.Log, o.Replaced = &log, roots[1]
+	if _, err := unpack.ApplyLayer(t.Context(), layer, blobs, roots[0], unpack.Overlay, o); err != nil {
+		return
+	}
+	sum := digest.SHA256.Digester()
+	open := func(position int, name string) (io.ReadCloser, error) {
+		if f, err := roots[1].Open(fmt.Sprint(position)); err == nil {
+			return f, nil
+		}
+		return roots[0].Open(name)
+	}
+	if err := unpack.RebuildTar(&log, open, sum.Hash()); err != nil || sum.Digest() != layer.DiffID {
+		t.Errorf("rebuilt as %s: %v", sum.Digest(), err)
+	}
 }
 
 // fixChecksums makes each block that has a known magic a header with a right checksum, so that
