@@ -36,6 +36,8 @@ const (
 	statusStorage    = 9  // the store or the file system under it
 	statusMalformed  = 10 // content that a specification forbids, or too large to be meant
 
+	statusInterrupted = 130 // a signal broke the command off, as shells say it
+
 	statusRunFailed     = 125 // run: the container was not made
 	statusNotExecutable = 126 // run: the program is there and cannot be executed
 	statusNoProgram     = 127 // run: there is no such program
@@ -103,6 +105,7 @@ func exitTable() []exitRow {
 		{statusStorage, []error{unpack.ErrNotEmpty, unpack.ErrOwner, unpack.ErrDevice, store.ErrBusy, store.ErrReadOnly, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO}, ""},
 		{statusDenied, []error{fs.ErrPermission}, ""},
 		{statusNotFound, []error{fs.ErrNotExist}, ""},
+		{statusInterrupted, []error{context.Canceled}, ""},
 	}
 }
 
