@@ -194,7 +194,7 @@ func (m *members) each(apply func(*entry, *payload) error) error {
 	tr := tar.NewReader(t)
 	for {
 		h, err := tr.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -250,7 +250,7 @@ func (m *members) drain(t *tap) error {
 	buf := make([]byte, 64<<10)
 	for {
 		_, err := t.Read(buf)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			t.flush()
 			if m.log != nil {
 				return m.log.error

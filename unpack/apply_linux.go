@@ -84,7 +84,7 @@ type applier struct {
 	opaques map[string]bool // Overlay form: directories that got the opaque mark
 	opaque  bool            // Overlay form: the root hides all that is below
 	marked  map[string]bool // Overlay form: directories that got a whiteout
-	plinks  map[string]int  // AUFS's hardlinked files, by name: descriptors of nameless files
+	plinks  map[string]int  // AUFS's files with many names, by the first: descriptors of nameless files
 }
 
 // newApplier prepares for one layer.
@@ -138,7 +138,7 @@ func (a *applier) apply(e *entry, p *payload) error {
 	case hidden:
 		return nil
 	case plink:
-		return wrap(e, a.keepPlink(e, base, p))
+		return wrap(e, a.keepPlink(e, p))
 	case whiteout, opaque:
 		if e.kind != regular && e.kind != hardlink { // AUFS makes hardlinks of its whiteouts
 			return fail("apply", e.path, spec.LayerWhiteout, ErrWhiteout, "it is not a file")
@@ -210,7 +210,7 @@ func (a *applier) place(d *dir, name string, e *entry, p *payload) error {
 		return fail("apply", e.path, spec.LayerWhiteout, ErrDevice, "a device 0/0 would be a whiteout to overlayfs; to leave it out, skip devices")
 	}
 	err := a.create(d, name, e, p)
-	if err == unix.EEXIST {
+	if errors.Is(err, unix.EEXIST) {
 		if a.ours(d, name) {
 			a.warn.once("duplicate", e.path, "the layer has a name twice; the last entry counts")
 		}

@@ -170,7 +170,7 @@ func newZstd(r io.Reader, window int64) (io.ReadCloser, error) {
 
 func (z *zstdReader) Read(p []byte) (int, error) {
 	n, err := z.d.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = compressionError(image.Zstd, err)
 	}
 	return n, err

@@ -77,7 +77,7 @@ func (a *applier) lowerLink(d *dir, name string, e *entry) error {
 			target = l.Target
 		}
 	}
-	if _, err := a.clear(d, name); err != nil && err != unix.ENOENT {
+	if _, err := a.clear(d, name); err != nil && !isErrno(err, unix.ENOENT) {
 		return err
 	}
 	path := join(d.path, name)

@@ -133,7 +133,7 @@ func readlink(fd int, name string) (string, error) {
 func retry(open func() (int, error)) (int, error) {
 	for range maxRetries {
 		fd, err := open()
-		if err != unix.EINTR && err != unix.EAGAIN {
+		if !isErrno(err, unix.EINTR, unix.EAGAIN) {
 			return fd, err
 		}
 	}

@@ -10,7 +10,7 @@ const (
 	whiteoutPrefix = ".wh."
 	metaPrefix     = ".wh..wh." // AUFS's own files
 	opaqueName     = ".wh..wh..opq"
-	plinkDir       = ".wh..wh.plnk" // AUFS keeps hardlinked files here; other entries link to them
+	plinkDir       = ".wh..wh.plnk" // AUFS keeps files with several names here; other entries link to them
 )
 
 // role is what an entry's name makes of it.

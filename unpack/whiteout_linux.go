@@ -165,7 +165,7 @@ func (a *applier) resetDir(d *dir, at *dirAttr) error {
 
 // keepPlink keeps a file of AUFS's hardlink directory for the entries that link to it, without a
 // name, so that it is gone with the last of them.
-func (a *applier) keepPlink(e *entry, base string, p *payload) error {
+func (a *applier) keepPlink(e *entry, p *payload) error {
 	if e.kind != regular {
 		return nil
 	}

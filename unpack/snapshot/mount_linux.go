@@ -91,7 +91,7 @@ func copyRoot(upper, layer string) error {
 	defer dst.Close()
 	if _, err := dst.Readdirnames(1); err == nil {
 		return nil // it is in use: its attributes are the container's
-	} else if err != io.EOF { //nolint:errorlint // documented to be io.EOF itself
+	} else if err != io.EOF {
 		return err
 	}
 	v, err := openView([]string{layer})

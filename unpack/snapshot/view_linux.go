@@ -237,5 +237,8 @@ func (f *found) copyFile(parent int, base string) error {
 	if _, err := io.Copy(dst, src); err != nil {
 		return err
 	}
-	return f.attributesTo(fd)
+	if err := f.attributesTo(fd); err != nil {
+		return err
+	}
+	return dst.Close()
 }
