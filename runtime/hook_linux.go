@@ -75,22 +75,11 @@ func (c *creation) joinFlags() uint64 { return differingNamespaces(c.live.proc.P
 
 func differingNamespaces(pid int) uint64 {
 	var out uint64
-	for _, n := range []struct {
-		name string
-		flag uint64
-	}{
-		{"user", unix.CLONE_NEWUSER},
-		{"cgroup", unix.CLONE_NEWCGROUP},
-		{"ipc", unix.CLONE_NEWIPC},
-		{"uts", unix.CLONE_NEWUTS},
-		{"net", unix.CLONE_NEWNET},
-		{"pid", unix.CLONE_NEWPID},
-		{"mnt", unix.CLONE_NEWNS},
-	} {
-		theirs, err1 := os.Readlink("/proc/" + strconv.Itoa(pid) + "/ns/" + n.name)
-		ours, err2 := os.Readlink("/proc/self/ns/" + n.name)
+	for _, n := range plan.Namespaces() {
+		theirs, err1 := os.Readlink("/proc/" + strconv.Itoa(pid) + "/ns/" + n.File)
+		ours, err2 := os.Readlink("/proc/self/ns/" + n.File)
 		if err1 == nil && err2 == nil && theirs != ours {
-			out |= n.flag
+			out |= n.Flag
 		}
 	}
 	return out

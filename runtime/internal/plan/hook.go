@@ -29,25 +29,14 @@ func CompileHook(in HookInput) *Plan {
 	pid := strconv.Itoa(in.Pid)
 	var opened []Slot
 	var flags []uint64
-	for _, n := range []struct {
-		name string
-		flag uint64
-	}{
-		{"user", unix.CLONE_NEWUSER},
-		{"cgroup", unix.CLONE_NEWCGROUP},
-		{"ipc", unix.CLONE_NEWIPC},
-		{"uts", unix.CLONE_NEWUTS},
-		{"net", unix.CLONE_NEWNET},
-		{"pid", unix.CLONE_NEWPID},
-		{"mnt", unix.CLONE_NEWNS},
-	} {
-		if in.Join&n.flag == 0 {
+	for _, n := range Namespaces() {
+		if in.Join&n.Flag == 0 {
 			continue
 		}
-		s := c.newSlot("ns." + n.name)
-		file := "/proc/" + pid + "/ns/" + n.name
+		s := c.newSlot("ns." + n.File)
+		file := "/proc/" + pid + "/ns/" + n.File
 		c.add("open "+file, "openat", unix.SYS_OPENAT, cwdFD(), text(file), imm(unix.O_RDONLY|unix.O_CLOEXEC, "O_RDONLY|O_CLOEXEC"), num(0)).into(s)
-		opened, flags = append(opened, s), append(flags, n.flag)
+		opened, flags = append(opened, s), append(flags, n.Flag)
 	}
 	for i, s := range opened {
 		c.add("join a namespace of the container", "setns", unix.SYS_SETNS, slot(s), imm(flags[i], cloneNames(flags[i])))
@@ -64,4 +53,19 @@ func CompileHook(in HookInput) *Plan {
 	}
 	c.add(fmt.Sprintf("execute the hook %q", in.Hook.Path), "execve", unix.SYS_EXECVE, text(in.Hook.Path), vector(args, "args"), vector(in.Hook.Env, "env"))
 	return &c.plan
+}
+
+// Namespace is a kind of namespace: its file below /proc/PID/ns and its CLONE_NEW* flag.
+type Namespace struct {
+	File string
+	Flag uint64
+}
+
+// Namespaces lists the kinds that a process can join, in the order in which to join them: the user namespace first, as it gives the right to
+// the others, the mount namespace last, as it changes what paths mean.
+func Namespaces() []Namespace {
+	return []Namespace{
+		{"user", unix.CLONE_NEWUSER}, {"cgroup", unix.CLONE_NEWCGROUP}, {"ipc", unix.CLONE_NEWIPC}, {"uts", unix.CLONE_NEWUTS},
+		{"net", unix.CLONE_NEWNET}, {"pid", unix.CLONE_NEWPID}, {"mnt", unix.CLONE_NEWNS},
+	}
 }
