@@ -65,7 +65,12 @@ type Namespace struct {
 // the others, the mount namespace last, as it changes what paths mean.
 func Namespaces() []Namespace {
 	return []Namespace{
-		{"user", unix.CLONE_NEWUSER}, {"cgroup", unix.CLONE_NEWCGROUP}, {"ipc", unix.CLONE_NEWIPC}, {"uts", unix.CLONE_NEWUTS},
-		{"net", unix.CLONE_NEWNET}, {"pid", unix.CLONE_NEWPID}, {"mnt", unix.CLONE_NEWNS},
+		{"user", unix.CLONE_NEWUSER},
+		{"cgroup", unix.CLONE_NEWCGROUP},
+		{"ipc", unix.CLONE_NEWIPC},
+		{"uts", unix.CLONE_NEWUTS},
+		{"net", unix.CLONE_NEWNET},
+		{"pid", unix.CLONE_NEWPID},
+		{"mnt", unix.CLONE_NEWNS},
 	}
 }
