@@ -37,14 +37,14 @@ type exitRecord struct {
 	Finished time.Time `json:"finished"`
 }
 
-// Files and directories of a container's directory.
+// Files and directories of a container's directory, which is also its bundle: config.json and an empty rootfs
+// to mount on are there too.
 const (
 	recordFile = "container.json"
 	exitFile   = "exit.json"
 	logFile    = "log"
 	upperDir   = "upper"
 	workDir    = "work"
-	bundleDir  = "bundle"
 )
 
 // maxRecordSize bounds the files above: a command line may be 128 KiB an argument (execve(2)).

@@ -111,7 +111,7 @@ func (a *app) containers(ctx context.Context) ([]containerRow, error) {
 		}
 		i := slices.IndexFunc(rows, func(row containerRow) bool { return row.ID == r.ID })
 		if i < 0 {
-			rows = append(rows, containerRow{ID: r.ID, Status: string(specs.StateStopped), Created: r.Created, Bundle: dir.join(bundleDir)})
+			rows = append(rows, containerRow{ID: r.ID, Status: string(specs.StateStopped), Created: r.Created, Bundle: dir.path})
 			i = len(rows) - 1
 		}
 		rows[i].Image, rows[i].Command = r.Image, r.Command

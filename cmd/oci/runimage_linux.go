@@ -147,7 +147,7 @@ func (r *imageRun) create(ctx context.Context, o convert.Options) (*runtime.Cont
 		return nil, err
 	}
 	create := r.f.create(r.id)
-	create.Bundle, create.Spec, create.Rootfs = r.dir.join(bundleDir), r.spec, r.root
+	create.Bundle, create.Spec, create.Rootfs = r.dir.path, r.spec, r.root
 	create.Stdio, create.Attached = stdio, true
 	return rt.Create(ctx, create)
 }
@@ -168,10 +168,10 @@ func (r *imageRun) convert(o convert.Options) (err error) {
 	if rootless() {
 		dropCgroupV1(r.spec)
 	}
-	if err := os.MkdirAll(r.dir.join(bundleDir+"/"+rootfsDir), 0o700); err != nil {
+	if err := os.Mkdir(r.dir.join(rootfsDir), 0o700); err != nil {
 		return fmt.Errorf("run: %w", err)
 	}
-	if err := bundle.Write(r.dir.join(bundleDir), r.spec); err != nil {
+	if err := bundle.Write(r.dir.path, r.spec); err != nil {
 		return err
 	}
 	rec := record{

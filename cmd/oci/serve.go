@@ -25,6 +25,7 @@ const (
 type serveFlags struct {
 	addr     string
 	writable bool
+	sparse   bool
 }
 
 func serveCommand(a *app) *cobra.Command {
@@ -50,6 +51,7 @@ func serveCommand(a *app) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&f.addr, "addr", "127.0.0.1:5000", "`host:port` to listen on; port 0 takes a free one")
 	cmd.Flags().BoolVar(&f.writable, "writable", false, "allow pushes and deletes")
+	cmd.Flags().BoolVar(&f.sparse, "sparse", false, "accept manifests whose blobs have not been pushed")
 	return cmd
 }
 
@@ -63,7 +65,7 @@ func (a *app) serve(ctx context.Context, dir string, f serveFlags) error {
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
-	handler := registry.New(newStoreBackend(s), registry.Options{Writable: f.writable, Logger: a.log})
+	handler := registry.New(newStoreBackend(s), registry.Options{Writable: f.writable, AllowMissingBlobs: f.sparse, Logger: a.log})
 	defer handler.Close()
 	server := &http.Server{
 		Handler:           handler,

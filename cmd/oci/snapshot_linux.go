@@ -36,6 +36,11 @@ func (r *imageRun) unpackLayers(ctx context.Context) ([]string, error) {
 // is attached nowhere: it goes when the container and this process have.
 func (r *imageRun) mount(ctx context.Context) (err error) {
 	o := snapshot.MountOptions{Layers: r.layers, Upper: r.dir.join(upperDir), Work: r.dir.join(workDir), UserXattr: rootless()}
+	if r.f.remove {
+		// Nobody will read the changes again: the kernel need not write them out when the mount ends,
+		// which would take longer than a short program runs (overlayfs.rst, volatile mount).
+		o.Options = []string{"volatile"}
+	}
 	// The root of the container has the mode of its upper directory; 0755 is what layers say when
 	// they say nothing.
 	if err := errors.Join(os.Mkdir(o.Upper, 0o755), os.Mkdir(o.Work, 0o700)); err != nil {
