@@ -9,6 +9,9 @@
 // noise. A tool that is not installed is a row that says "absent". Nothing is asserted here: a
 // benchmark informs, a test decides.
 //
+// What the tools write goes to $TMPDIR, or without one to /dev/shm, so that a busy disk does not hide
+// the difference.
+//
 // It needs root and Linux. It enters a mount namespace of its own, in which the cgroup v2 part of a
 // hybrid hierarchy is hidden: Debian's crun refuses such a machine otherwise. All tools see the same.
 package main

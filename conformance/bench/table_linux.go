@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ func (t *table) head(o options) {
 		t.note("%s", version(tool))
 	}
 	t.note("peak MiB is the largest process; one that is smaller than this program shows this program's size")
+	t.note("everything is written below %s; TMPDIR chooses another place", filepath.Dir(o.scratch))
 	if o.oci == "" {
 		t.note("oci: absent: make build")
 	}
