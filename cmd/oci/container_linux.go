@@ -34,6 +34,16 @@ func (a *app) load(id string) (*runtime.Container, error) {
 	return rt.Load(id)
 }
 
+// loadRunning is load with ErrNotRunning for a container of an image that has ended: of that the runtime
+// knows nothing any more.
+func (a *app) loadRunning(id string) (*runtime.Container, error) {
+	c, err := a.load(id)
+	if _, made := a.madeFromImage(id); made && errors.Is(err, runtime.ErrNotExist) {
+		err = &runtime.Error{Op: "load", Subject: id, Err: runtime.ErrNotRunning}
+	}
+	return c, err
+}
+
 // containersRoot is the directory of the containers that were made from images.
 func (a *app) containersRoot() (string, error) {
 	root, err := a.storeRoot()
@@ -100,7 +110,7 @@ func killCommand(a *app) *cobra.Command {
 					return err
 				}
 			}
-			c, err := a.load(args[0])
+			c, err := a.loadRunning(args[0])
 			if err != nil {
 				return err
 			}

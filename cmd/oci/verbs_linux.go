@@ -7,6 +7,8 @@ func platformVerbs() []verb {
 		{"create", groupContainer, false, createCommand},
 		{"start", groupContainer, false, startCommand},
 		{"state", groupContainer, false, stateCommand},
+		{"exec", groupContainer, false, execCommand},
+		{"stop", groupContainer, false, stopCommand},
 		{"kill", groupContainer, false, killCommand},
 		{"delete", groupContainer, false, deleteCommand},
 		{"rm", groupContainer, false, rmCommand},
