@@ -145,31 +145,33 @@ func TestRun_defaults(t *testing.T) {
 	t.Parallel()
 	needRoot(t)
 	s := newSandbox(t)
-	for script, want := range map[string]string{
-		"echo $$":                                                         "1",
-		"grep CapEff /proc/self/status":                                   "CapEff:\t00000000a80425fb",
-		"grep CapBnd /proc/self/status":                                   "CapBnd:\t00000000a80425fb",
-		"grep CapInh /proc/self/status":                                   "CapInh:\t0000000000000000",
-		"grep CapAmb /proc/self/status":                                   "CapAmb:\t0000000000000000",
-		"grep Seccomp: /proc/self/status":                                 "Seccomp:\t2",
-		"ls /proc/self/fd | wc -l":                                        "4", // three and the directory itself
-		"ls -A /sys/firmware | wc -l":                                     "0",
-		"cat /proc/kcore /proc/keys /proc/timer_list 2>/dev/null | wc -c": "0",
-		"touch /proc/sys/kernel/hostname 2>/dev/null; echo x 2>/dev/null >/proc/sys/kernel/core_pattern || echo denied":   "denied",
-		"(echo x >/proc/sysrq-trigger) 2>/dev/null || echo denied":                                                        "denied",
-		"mkdir /sys/fs/cgroup/x 2>/dev/null || mkdir /sys/fs/cgroup/pids/x 2>/dev/null || echo denied":                    "denied",
-		"mount -t tmpfs x /mnt 2>/dev/null || mount -t tmpfs x /tmp 2>/dev/null || echo denied":                           "denied",
-		"mknod /tmp/sda b 8 0 && (head -c1 /tmp/sda) 2>/dev/null || echo denied":                                          "denied",
-		"for d in null zero full random urandom tty; do [ -c /dev/$d ] || echo no $d; done; echo x >/dev/null && echo ok": "ok",
-		"for l in fd stdin stdout stderr; do readlink /dev/$l; done | tr '\\n' ' '":                                       "/proc/self/fd /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2",
-		"grep -c . /proc/net/dev":                                          "3", // two lines of header, and lo
-		"stat -f -c %T /dev/shm":                                           "tmpfs",
-		"[ -c /dev/ptmx ] && [ -c /dev/pts/ptmx ] && echo ok":              "ok",
-		"touch /new && rm /new /etc/passwd && ls /etc/passwd 2>&1 || true": "ls: /etc/passwd: No such file or directory",
-		"id -u": "0", "pwd": "/", "umask": "0022",
+	for _, c := range [][2]string{
+		{"echo $$", "1"},
+		{"grep CapEff /proc/self/status", "CapEff:\t00000000a80425fb"},
+		{"grep CapBnd /proc/self/status", "CapBnd:\t00000000a80425fb"},
+		{"grep CapInh /proc/self/status", "CapInh:\t0000000000000000"},
+		{"grep CapAmb /proc/self/status", "CapAmb:\t0000000000000000"},
+		{"grep Seccomp: /proc/self/status", "Seccomp:\t2"},
+		{"ls /proc/self/fd | wc -l", "4"}, // three and the directory itself
+		{"ls -A /sys/firmware | wc -l", "0"},
+		{"cat /proc/kcore /proc/keys /proc/timer_list 2>/dev/null | wc -c", "0"},
+		{"touch /proc/sys/kernel/hostname 2>/dev/null; echo x 2>/dev/null >/proc/sys/kernel/core_pattern || echo denied", "denied"},
+		{"(echo x >/proc/sysrq-trigger) 2>/dev/null || echo denied", "denied"},
+		{"mkdir /sys/fs/cgroup/x 2>/dev/null || mkdir /sys/fs/cgroup/pids/x 2>/dev/null || echo denied", "denied"},
+		{"mount -t tmpfs x /mnt 2>/dev/null || mount -t tmpfs x /tmp 2>/dev/null || echo denied", "denied"},
+		{"mknod /tmp/sda b 8 0 && (head -c1 /tmp/sda) 2>/dev/null || echo denied", "denied"},
+		{"for d in null zero full random urandom tty; do [ -c /dev/$d ] || echo no $d; done; echo x >/dev/null && echo ok", "ok"},
+		{"for l in fd stdin stdout stderr; do readlink /dev/$l; done | tr '\\n' ' '", "/proc/self/fd /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2"},
+		{"grep -c . /proc/net/dev", "3"}, // two lines of header, and lo
+		{"stat -f -c %T /dev/shm", "tmpfs"},
+		{"[ -c /dev/ptmx ] && [ -c /dev/pts/ptmx ] && echo ok", "ok"},
+		{"touch /new && rm /new /etc/passwd && ls /etc/passwd 2>&1 || true", "ls: /etc/passwd: No such file or directory"},
+		{"id -u", "0"},
+		{"pwd", "/"},
+		{"umask", "0022"},
 	} {
-		if got := s.inside(t, script); got != want {
-			t.Errorf("%s: got %q, want %q", script, got, want)
+		if got := s.inside(t, c[0]); got != c[1] {
+			t.Errorf("%s: got %q, want %q", c[0], got, c[1])
 		}
 	}
 	if got := s.inside(t, "cat /etc/passwd"); !strings.Contains(got, "root:") {
