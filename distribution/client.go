@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/oci-pipeline/oci/distribution/credential"
+	"github.com/oci-pipeline/oci/distribution/mirrorconfig"
 )
 
 // Credentials finds the credential for a repository of a registry, anonymous if there is none.
@@ -25,8 +26,15 @@ type Options struct {
 	// Insecure allows plain http and certificates that nobody vouches for, for every registry.
 	// Registries on loopback addresses may always speak plain http.
 	Insecure bool
-	// TLS is the base of the TLS configuration: certificate authorities, client certificates.
+	// TLS is the base of the TLS configuration: certificate authorities, and client certificates,
+	// which only the registries that references name get to see.
 	TLS *tls.Config
+	// CertDirs hold, for a host, HOST:PORT/*.crt, *.cert and *.key as AddCertDir reads them. The
+	// first that has the host decides.
+	CertDirs []string
+	// Mirrors say where images are asked for; nil asks each registry itself. Mirrors never get
+	// the credentials of the registry, nor a credential.Static.
+	Mirrors *mirrorconfig.Config
 	// Retry bounds waiting.
 	Retry Retry
 	// IdleTimeout is how long a connection may stay silent; 30 s if 0.
@@ -47,11 +55,13 @@ type Client struct {
 	o    Options
 	log  *slog.Logger
 	http *http.Client
+	base *http.Transport // of hosts without TLS settings of their own
 
 	buffers sync.Pool // of *[]byte, copyBuffer long
 
 	mu     sync.Mutex
 	hosts  map[string]*host
+	extra  []*http.Transport // of hosts that have some
 	warned map[string]bool
 }
 
@@ -71,42 +81,65 @@ func New(o Options) (*Client, error) {
 	}
 	o.Retry = o.Retry.withDefaults()
 	c := &Client{o: o, log: o.Logger, hosts: map[string]*host{}, warned: map[string]bool{}}
-	c.http = &http.Client{Transport: newTransport(o), CheckRedirect: c.redirect}
+	c.base = newTransport(o)
+	c.http = &http.Client{Transport: router{c}, CheckRedirect: c.redirect}
 	return c, nil
 }
 
 // Close ends idle connections.
 func (c *Client) Close() error {
-	c.http.CloseIdleConnections()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range append(c.extra, c.base) {
+		t.CloseIdleConnections()
+	}
 	return nil
 }
 
 // A host is what the client knows of a registry.
 type host struct {
-	name string // as references call it: "docker.io"
-	api  string // host[:port] of its API
-	auth *authenticator
+	name     string // as references call it: "docker.io"
+	api      string // host[:port] of its API
+	prefix   string // of its paths: "/v2"
+	auth     *authenticator
+	at       mirrorconfig.Endpoint // how to reach it, as far as a file says
+	mirror   bool                  // it stands in for another registry
+	insecure bool                  // plain http and unproved certificates are allowed
+	retry    Retry
+	connect  time.Duration // bounds connecting
 
 	first sync.Mutex // held for the first request, which finds the scheme
+
+	tlsOnce  sync.Once
+	own, led *http.Transport // see transports
+	tlsErr   error
 
 	mu     sync.Mutex
 	scheme string    // "" until an answer came
 	reach  reach     // of the address it was reached at
 	gate   time.Time // no request before: the registry said Retry-After
+	rest   time.Time // no request before, if there is another host: the mirror failed
 }
 
+// host gives the host of a token server, to keep its gate.
 func (c *Client) host(name string) *host {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if h := c.hosts[name]; h != nil {
-		return h
+	key := "at " + name
+	h := c.hosts[key]
+	if h == nil {
+		h = c.newHost(name)
+		c.hosts[key] = h
 	}
-	h := &host{name: name, api: name, reach: reachOfName(name)}
-	if name == "docker.io" || name == "index.docker.io" {
-		h.api = "registry-1.docker.io"
+	return h
+}
+
+func (c *Client) newHost(name string) *host {
+	h := &host{
+		name: name, api: name, prefix: "/v2", reach: reachOfName(name),
+		insecure: c.o.Insecure, retry: c.o.Retry, connect: connectTime,
 	}
 	h.auth = &authenticator{client: c, host: h, tokens: map[string]token{}, creds: map[string]credential.Credential{}}
-	c.hosts[name] = h
 	return h
 }
 
@@ -130,7 +163,7 @@ func (c *Client) schemes(h *host) []string {
 		return []string{s}
 	case loopbackName(h.api):
 		return []string{"http", "https"}
-	case c.o.Insecure:
+	case h.insecure:
 		return []string{"https", "http"}
 	}
 	return []string{"https"}

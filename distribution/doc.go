@@ -8,6 +8,11 @@
 // stopped, within a pull and, through the sink's checkpoint, in a later process. Waits are bounded
 // by Options.Retry, and a registry's Retry-After is kept for all requests to that host.
 //
+// With Options.Mirrors the places of package mirrorconfig are asked in order, for content and, where
+// they may say what tags mean, for names; the registry comes last. What a mirror gives is proved as
+// anything else, and a mirror that lies, fails or stalls is passed over, in the middle of a blob
+// too. It never gets the registry's credentials.
+//
 // It refuses plain http except to loopback addresses or with Options.Insecure, sends credentials
 // to the host they are for and to the token server it names over https, drops Authorization on
 // a redirect to another host, and does not follow a registry on the internet to private

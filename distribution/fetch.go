@@ -298,7 +298,8 @@ func distinct(list []ispec.Descriptor) []ispec.Descriptor {
 }
 
 // fetchBlob brings one blob into the sink. A blob that was put together from several answers and
-// proves wrong is fetched once more from its start: a checkpoint may be of another attempt (H-83).
+// proves wrong is fetched once more from its start: a checkpoint may be of another attempt (H-83),
+// and a mirror may lie.
 func (p *pull) fetchBlob(ctx context.Context, d ispec.Descriptor) error {
 	ok, err := p.sink.Has(ctx, d)
 	if err != nil {
@@ -309,10 +310,13 @@ func (p *pull) fetchBlob(ctx context.Context, d ispec.Descriptor) error {
 		p.emit(image.Event{Kind: image.EventReused, Descriptor: d, Bytes: d.Size, Total: d.Size})
 		return nil
 	}
-	stitched, err := p.ingest(ctx, d)
-	if err != nil && stitched && (errors.Is(err, image.ErrDigestMismatch) || errors.Is(err, image.ErrSizeMismatch)) {
+	doubtful, err := p.ingest(ctx, d)
+	for range maxDoubt {
+		if err == nil || !doubtful || !lies(err) {
+			break
+		}
 		p.emit(image.Event{Kind: image.EventRetry, Descriptor: d, Err: err})
-		_, err = p.ingest(ctx, d)
+		doubtful, err = p.ingest(ctx, d)
 	}
 	if err != nil {
 		err = wrap("fetch blob", d.Digest.String(), err)
@@ -323,8 +327,12 @@ func (p *pull) fetchBlob(ctx context.Context, d ispec.Descriptor) error {
 	return nil
 }
 
-// ingest is one attempt at a blob; stitched tells that its bytes come from more than one answer.
-func (p *pull) ingest(ctx context.Context, d ispec.Descriptor) (stitched bool, err error) {
+// maxDoubt bounds how often a blob that proves wrong is fetched again.
+const maxDoubt = 3
+
+// ingest is one attempt at a blob; doubtful tells that another may give other bytes: these come from
+// more than one answer, or from a mirror, which is left alone then.
+func (p *pull) ingest(ctx context.Context, d ispec.Descriptor) (doubtful bool, err error) {
 	ing, err := p.sink.Ingest(ctx, d)
 	if err != nil {
 		return false, err
@@ -344,20 +352,24 @@ func (p *pull) ingest(ctx context.Context, d ispec.Descriptor) (stitched bool, e
 	defer body.Close() //nolint:errcheck // never fails
 	err = p.copyBlob(ing, body, d)
 	p.fetched.Add(body.wire)
-	stitched = start > 0 || body.pieces > 1
+	doubtful = start > 0 || body.pieces > 1
 	if err == nil {
 		err = ing.Commit(ctx)
 	}
 	if err != nil {
-		return stitched, p.giveUp(ing, err)
+		if lies(err) && len(body.next) > 0 {
+			p.c.failed(ctx, body.at.h, err)
+			doubtful = true
+		}
+		return doubtful, p.giveUp(ing, err)
 	}
 	p.reused.Add(start)
-	return stitched, nil
+	return doubtful, nil
 }
 
 // giveUp keeps what a broken transfer brought, and forgets what is wrong.
 func (p *pull) giveUp(ing Ingest, err error) error {
-	if errors.Is(err, image.ErrDigestMismatch) || errors.Is(err, image.ErrSizeMismatch) {
+	if lies(err) {
 		return errors.Join(err, ing.Abort())
 	}
 	return errors.Join(err, ing.Close())

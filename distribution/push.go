@@ -62,6 +62,11 @@ func (p *push) emit(kind image.EventKind, d ispec.Descriptor, at int64, err erro
 	p.o.Events.Emit(image.Event{Kind: kind, Descriptor: d, Ref: p.ref.String(), Bytes: at, Total: d.Size, Err: err})
 }
 
+// path gives the path of a request below the repository.
+func (p *push) path(kind, name string) string {
+	return endpoint{h: p.h, repo: p.ref.Repository}.path(kind, name)
+}
+
 func (p *push) scopes() []string {
 	s := scope(p.ref.Repository, "pull,push")
 	if p.o.MountFrom != "" {
@@ -128,7 +133,7 @@ func (p *push) read(ctx context.Context, d ispec.Descriptor, limit int64) ([]byt
 // hasManifest tells whether the registry has d under the name as.
 func (p *push) hasManifest(ctx context.Context, d ispec.Descriptor, as string) (bool, error) {
 	resp, err := p.c.do(ctx, p.h, request{
-		method: http.MethodHead, path: manifestPath(p.ref.Repository, as),
+		method: http.MethodHead, path: p.path("manifests", as),
 		scopes: p.scopes(), repo: p.ref.Repository, header: accept(),
 		ok: []int{http.StatusOK, http.StatusNotFound, http.StatusMethodNotAllowed},
 	})
@@ -142,7 +147,7 @@ func (p *push) hasManifest(ctx context.Context, d ispec.Descriptor, as string) (
 func (p *push) putManifest(ctx context.Context, d ispec.Descriptor, raw []byte, as string, subject *ispec.Descriptor) error {
 	p.emit(image.EventStarted, d, 0, nil)
 	resp, err := p.c.do(ctx, p.h, request{
-		method: http.MethodPut, path: manifestPath(p.ref.Repository, as),
+		method: http.MethodPut, path: p.path("manifests", as),
 		scopes: p.scopes(), repo: p.ref.Repository,
 		header: http.Header{"Content-Type": {d.MediaType}},
 		body:   func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil },
@@ -190,7 +195,7 @@ func (p *push) blobs(ctx context.Context, m ispec.Manifest) error {
 // blob pushes one blob, unless it is there.
 func (p *push) blob(ctx context.Context, d ispec.Descriptor) error {
 	resp, err := p.c.do(ctx, p.h, request{
-		method: http.MethodHead, path: blobPath(p.ref.Repository, d.Digest.String()),
+		method: http.MethodHead, path: p.path("blobs", d.Digest.String()),
 		scopes: p.scopes(), repo: p.ref.Repository, ok: []int{http.StatusOK, http.StatusNotFound},
 	})
 	if err != nil {

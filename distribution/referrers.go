@@ -44,7 +44,7 @@ func (c *Client) Referrers(ctx context.Context, ref reference.Ref, d digest.Dige
 }
 
 func (c *Client) referrersAPI(ctx context.Context, h *host, ref reference.Ref, d digest.Digest, artifactType string) ([]ispec.Descriptor, error) {
-	path := "/v2/" + ref.Repository + "/referrers/" + d.String()
+	path := endpoint{h: h, repo: ref.Repository}.path("referrers", d.String())
 	if artifactType != "" {
 		path += "?artifactType=" + url.QueryEscape(artifactType)
 	}
@@ -118,7 +118,7 @@ func nextLink(values []string) string {
 func (c *Client) referrersTag(ctx context.Context, h *host, ref reference.Ref, d digest.Digest) ([]ispec.Descriptor, error) {
 	at := ref
 	at.Digest, at.Tag = "", ReferrersTag(d)
-	raw, desc, err := c.manifest(ctx, h, at, ispec.Descriptor{})
+	raw, desc, err := c.manifest(ctx, endpoint{h: h, repo: at.Repository}, at, ispec.Descriptor{})
 	switch {
 	case errors.Is(err, ErrNotFound), errors.Is(err, image.ErrMediaType), errors.Is(err, image.ErrMalformed):
 		return nil, nil

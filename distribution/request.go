@@ -150,6 +150,9 @@ func (c *Client) single(ctx context.Context, h *host, u *url.URL, r request, aut
 	for k, v := range r.header {
 		req.Header[k] = v
 	}
+	if sameOrigin(u, &url.URL{Scheme: u.Scheme, Host: h.api}) {
+		h.header(req.Header)
+	}
 	req.Header.Set("User-Agent", c.o.UserAgent)
 	req.Header.Set("Accept-Encoding", "identity")
 	if authorization != "" {

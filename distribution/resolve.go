@@ -32,33 +32,28 @@ func scope(repo, actions string) []string {
 	return []string{name.Registry{}.Repo(repo).Scope(actions)}
 }
 
-// registryRef refuses what is not in a registry.
-func (c *Client) registryRef(op string, ref reference.Ref) (*host, error) {
-	if ref.Transport != reference.Registry || ref.Registry == "" || ref.Repository == "" {
-		return nil, &Error{Op: op, Subject: ref.String(), Err: fmt.Errorf("%w: not a name in a registry", reference.ErrTransport)}
-	}
-	// A second opinion on the name, by a parser that is not ours: what it refuses is never dialled.
-	if _, err := name.NewRegistry(ref.Registry, name.StrictValidation); err != nil {
-		return nil, &Error{Op: op, Subject: ref.String(), Err: fmt.Errorf("%w: %w", reference.ErrSyntax, err)}
-	}
-	return c.host(ref.Registry), nil
-}
-
 // Resolve asks what a reference names now: media type, digest and size of a manifest or index.
 // It is one HEAD with registries that answer it as they should. What is returned has been said by
 // the registry and not been proved, except that a digest asked for is the digest returned.
 func (c *Client) Resolve(ctx context.Context, ref reference.Ref) (ispec.Descriptor, error) {
-	h, err := c.registryRef("resolve", ref)
+	list, err := c.endpoints("resolve", ref)
 	if err != nil {
 		return ispec.Descriptor{}, err
 	}
-	d, err := c.head(ctx, h, ref)
-	if err != nil || d.Digest != "" {
-		return d, wrap("resolve", ref.String(), err)
+	var d ispec.Descriptor
+	err = c.each(ctx, list, ref.Digest == "", func(e endpoint) error {
+		d, err = c.head(ctx, e, ref)
+		if err != nil || d.Digest != "" {
+			return err
+		}
+		// No HEAD, or one that does not say enough: the manifest itself tells.
+		_, d, err = c.manifest(ctx, e, ref, ispec.Descriptor{Digest: ref.Digest})
+		return err
+	})
+	if err != nil {
+		return ispec.Descriptor{}, wrap("resolve", ref.String(), err)
 	}
-	// No HEAD, or one that does not say enough: the manifest itself tells.
-	_, d, err = c.manifest(ctx, h, ref, ispec.Descriptor{Digest: ref.Digest})
-	return d, wrap("resolve", ref.String(), err)
+	return d, nil
 }
 
 // wrap adds what was done to an error that does not say it yet.
@@ -73,10 +68,10 @@ func wrap(op, subject string, err error) error {
 }
 
 // head gives the zero descriptor if the registry does not tell all of it.
-func (c *Client) head(ctx context.Context, h *host, ref reference.Ref) (ispec.Descriptor, error) {
-	resp, err := c.do(ctx, h, request{
-		method: http.MethodHead, path: manifestPath(ref.Repository, ref.Reference()),
-		scopes: pullScope(ref.Repository), repo: ref.Repository, header: accept(),
+func (c *Client) head(ctx context.Context, e endpoint, ref reference.Ref) (ispec.Descriptor, error) {
+	resp, err := c.do(ctx, e.h, request{
+		method: http.MethodHead, path: e.path("manifests", ref.Reference()),
+		scopes: pullScope(e.repo), repo: e.repo, header: accept(),
 		ok: []int{http.StatusOK, http.StatusMethodNotAllowed, http.StatusNotImplemented},
 	})
 	if err != nil {
@@ -119,32 +114,33 @@ func digestHeader(got, want digest.Digest) error {
 	}
 }
 
-// manifestPath is the path of a manifest; name and reference have been checked by package
-// reference.
-func manifestPath(repo, ref string) string { return "/v2/" + repo + "/manifests/" + ref }
-
 // Manifest fetches the manifest or index d of the repository of ref, d.Digest proved. The media
 // type and size of d may be empty; the descriptor returned has all three.
 func (c *Client) Manifest(ctx context.Context, ref reference.Ref, d ispec.Descriptor) ([]byte, ispec.Descriptor, error) {
-	h, err := c.registryRef("fetch manifest", ref)
+	list, err := c.endpoints("fetch manifest", ref)
 	if err != nil {
 		return nil, ispec.Descriptor{}, err
 	}
 	if err := image.ValidateDigest(d.Digest); err != nil {
 		return nil, ispec.Descriptor{}, wrap("fetch manifest", ref.String(), err)
 	}
-	raw, d, err := c.manifest(ctx, h, ref.WithDigest(d.Digest), d)
-	return raw, d, wrap("fetch manifest", ref.WithDigest(d.Digest).String(), err)
+	var raw []byte
+	got, at := d, ref.WithDigest(d.Digest)
+	err = c.each(ctx, list, false, func(e endpoint) error {
+		raw, got, err = c.manifest(ctx, e, at, d)
+		return err
+	})
+	return raw, got, wrap("fetch manifest", at.String(), err)
 }
 
 // manifest fetches ref; want may hold what is known of it already.
-func (c *Client) manifest(ctx context.Context, h *host, ref reference.Ref, want ispec.Descriptor) ([]byte, ispec.Descriptor, error) {
+func (c *Client) manifest(ctx context.Context, e endpoint, ref reference.Ref, want ispec.Descriptor) ([]byte, ispec.Descriptor, error) {
 	var raw []byte
 	got := want
-	err := c.retry(ctx, h, func() error {
-		resp, err := c.do(ctx, h, request{
-			method: http.MethodGet, path: manifestPath(ref.Repository, ref.Reference()),
-			scopes: pullScope(ref.Repository), repo: ref.Repository, header: accept(),
+	err := c.retry(ctx, e.h, func() error {
+		resp, err := c.do(ctx, e.h, request{
+			method: http.MethodGet, path: e.path("manifests", ref.Reference()),
+			scopes: pullScope(e.repo), repo: e.repo, header: accept(),
 			ok: []int{http.StatusOK}, once: true,
 		})
 		if err != nil {

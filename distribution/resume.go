@@ -39,7 +39,7 @@ func (c *Client) Blob(ctx context.Context, ref reference.Ref, d ispec.Descriptor
 
 // blob is Blob; failed hears of each failure that is tried again.
 func (c *Client) blob(ctx context.Context, ref reference.Ref, d ispec.Descriptor, offset int64, failed func(error)) (*blobBody, error) {
-	h, err := c.registryRef("fetch blob", ref)
+	list, err := c.endpoints("fetch blob", ref)
 	if err != nil {
 		return nil, err
 	}
@@ -50,8 +50,10 @@ func (c *Client) blob(ctx context.Context, ref reference.Ref, d ispec.Descriptor
 		return nil, fmt.Errorf("offset %d of %d: %w", offset, d.Size, image.ErrSizeMismatch)
 	}
 	b := &blobBody{
-		ctx: ctx, c: c, h: h, repo: ref.Repository, d: d, off: offset, mark: offset,
-		tries: attempts{Retry: c.o.Retry}, failed: failed,
+		ctx: ctx, c: c, next: eligible(list, false), d: d, off: offset, mark: offset, failed: failed,
+	}
+	if !b.advanceHost(nil) {
+		return nil, fmt.Errorf("%w: no host has the capability pull", ErrProtocol)
 	}
 	if err := b.reopen(); err != nil {
 		return nil, err
@@ -61,11 +63,12 @@ func (c *Client) blob(ctx context.Context, ref reference.Ref, d ispec.Descriptor
 
 // blobBody reads a blob over as many requests as it takes.
 type blobBody struct {
-	ctx  context.Context //nolint:containedctx // the reader is one operation, from Blob to Close
-	c    *Client
-	h    *host
-	repo string
-	d    ispec.Descriptor
+	ctx    context.Context //nolint:containedctx // the reader is one operation, from Blob to Close
+	c      *Client
+	at     endpoint
+	next   []endpoint // to ask when at fails
+	before []string   // what those that failed said
+	d      ispec.Descriptor
 
 	off, mark int64 // the next byte; where the attempts last counted anew
 	body      io.ReadCloser
@@ -162,8 +165,10 @@ func (b *blobBody) again(err error) error {
 	if b.ctx.Err() != nil {
 		return context.Cause(b.ctx)
 	}
-	if err := b.c.pause(b.ctx, b.h, &b.tries, err); err != nil {
-		return err
+	if err := b.c.pause(b.ctx, b.at.h, &b.tries, err); err != nil {
+		if b.ctx.Err() != nil || !b.advanceHost(err) {
+			return withMirrors(err, b.before)
+		}
 	}
 	if b.failed != nil {
 		b.failed(err)
@@ -171,10 +176,28 @@ func (b *blobBody) again(err error) error {
 	return nil
 }
 
+// advanceHost turns to the next place that may have the blob, because of err; false if there is
+// none. What is there already stays: the bytes are the same wherever they are.
+func (b *blobBody) advanceHost(err error) bool {
+	if len(b.next) == 0 {
+		return false
+	}
+	if err != nil {
+		b.c.failed(b.ctx, b.at.h, err)
+		b.before = append(b.before, fmt.Sprintf("%s: %v", b.at.h.api, err))
+	}
+	for len(b.next) > 1 && b.next[0].h.resting() {
+		b.next = b.next[1:]
+	}
+	b.at, b.next = b.next[0], b.next[1:]
+	b.tries, b.wrong, b.noRange = attempts{Retry: b.at.h.retry}, 0, false
+	return true
+}
+
 // reopen asks for the rest of the blob. What it gives has been tried as often as allowed.
 func (b *blobBody) reopen() error {
 	for b.body == nil && b.off < b.d.Size {
-		err := b.h.pass(b.ctx)
+		err := b.at.h.pass(b.ctx)
 		if err == nil {
 			err = b.request()
 		}
@@ -187,7 +210,11 @@ func (b *blobBody) reopen() error {
 				b.noRange = true
 				continue
 			}
-			return &Error{Op: "fetch blob", Subject: b.d.Digest.String(), Clause: spec.BlobRange, Err: err}
+			err = &Error{Op: "fetch blob", Subject: b.d.Digest.String(), Clause: spec.BlobRange, Err: err}
+			if !b.advanceHost(err) {
+				return err
+			}
+			continue
 		}
 		if b.expired(err) {
 			continue
@@ -203,7 +230,7 @@ func (b *blobBody) reopen() error {
 // again gives a fresh one. A 403 at the start is no such thing.
 func (b *blobBody) expired(err error) bool {
 	var s *StatusError
-	if b.off == 0 || !errors.As(err, &s) || s.Status != http.StatusForbidden || s.Host == b.h.api {
+	if b.off == 0 || !errors.As(err, &s) || s.Status != http.StatusForbidden || s.Host == b.at.h.api {
 		return false
 	}
 	b.wrong++
@@ -221,8 +248,8 @@ func (rangeError) Is(target error) bool { return target == ErrProtocol }
 // request makes one request and leaves a body that starts at b.off.
 func (b *blobBody) request() error {
 	r := request{
-		method: http.MethodGet, path: blobPath(b.repo, b.d.Digest.String()),
-		scopes: pullScope(b.repo), repo: b.repo, header: http.Header{}, once: true,
+		method: http.MethodGet, path: b.at.path("blobs", b.d.Digest.String()),
+		scopes: pullScope(b.at.repo), repo: b.at.repo, header: http.Header{}, once: true,
 		ok: []int{http.StatusOK, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable},
 	}
 	ranged := b.off > 0 && !b.noRange
@@ -230,7 +257,7 @@ func (b *blobBody) request() error {
 		r.header.Set("Range", fmt.Sprintf("bytes=%d-", b.off)) // one range: GHCR answers 501 to several
 		r.ok = append(r.ok, http.StatusBadRequest, http.StatusNotImplemented)
 	}
-	resp, err := b.c.do(b.ctx, b.h, r)
+	resp, err := b.c.do(b.ctx, b.at.h, r)
 	if err != nil {
 		return err
 	}
@@ -250,8 +277,6 @@ func (b *blobBody) request() error {
 	b.pieces++
 	return nil
 }
-
-func blobPath(repo, d string) string { return "/v2/" + repo + "/blobs/" + d }
 
 // check proves that an answer is the blob, or the range of it, that was asked for.
 func (b *blobBody) check(resp *http.Response, ranged bool) error {

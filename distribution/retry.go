@@ -92,7 +92,7 @@ func retryable(err error) bool {
 
 // retry calls f until it succeeds, fails for good, or the attempts end.
 func (c *Client) retry(ctx context.Context, h *host, f func() error) error {
-	a := attempts{Retry: c.o.Retry}
+	a := attempts{Retry: h.retry}
 	for {
 		if err := h.pass(ctx); err != nil {
 			return err

@@ -112,6 +112,9 @@ func (a *authenticator) credential(ctx context.Context, repo string) (credential
 	if c, ok := a.creds[repo]; ok {
 		return c, nil
 	}
+	if _, all := a.client.o.Credentials.(credential.Static); all && a.host.mirror {
+		return credential.Credential{}, nil // given for the registry, not for those that stand in for it
+	}
 	c, err := a.client.o.Credentials.Lookup(ctx, a.host.name, repo)
 	if err != nil {
 		return credential.Credential{}, &Error{Op: "find credentials for", Subject: a.host.name, Err: err}

@@ -131,6 +131,9 @@ func proxy(r *http.Request) (u *url.URL, err error) {
 func guardedDial(ctx context.Context, network, address string) (net.Conn, error) {
 	d := net.Dialer{Timeout: connectTime, KeepAlive: 30 * time.Second}
 	g, ok := ctx.Value(guardKey{}).(*guard)
+	if ok {
+		d.Timeout = g.host.connect
+	}
 	if !ok || g.proxied.Load() {
 		return d.DialContext(ctx, network, address)
 	}
@@ -190,7 +193,11 @@ func portOf(u *url.URL) string {
 
 // redirect decides on a redirect. Authorization stays with the host it was made for (DC-54).
 func (c *Client) redirect(req *http.Request, via []*http.Request) error {
-	from := via[len(via)-1].URL
+	from, insecure := via[len(via)-1].URL, c.o.Insecure
+	g, ok := req.Context().Value(guardKey{}).(*guard)
+	if ok {
+		insecure = g.host.insecure
+	}
 	if req.Context().Value(noRedirectKey{}) != nil {
 		return http.ErrUseLastResponse
 	}
@@ -199,11 +206,16 @@ func (c *Client) redirect(req *http.Request, via []*http.Request) error {
 		return fmt.Errorf("%w: more than %d redirects", ErrProtocol, maxRedirects)
 	case req.URL.Scheme != "https" && req.URL.Scheme != "http":
 		return fmt.Errorf("%w: redirect to scheme %q", ErrProtocol, printable(req.URL.Scheme))
-	case req.URL.Scheme == "http" && from.Scheme == "https" && !c.o.Insecure:
+	case req.URL.Scheme == "http" && from.Scheme == "https" && !insecure:
 		return fmt.Errorf("%w: redirect from https to http", ErrInsecure)
 	}
 	if !sameOrigin(req.URL, via[0].URL) {
 		req.Header.Del("Authorization")
+		if ok {
+			for k := range g.host.at.Header {
+				req.Header.Del(k) // the configuration says it for the host, and it may be a secret
+			}
+		}
 	}
 	req.Header.Del("Referer") // it would carry the signature of a signed URL to the next host
 	return nil

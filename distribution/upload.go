@@ -43,7 +43,7 @@ func (u *upload) start(ctx context.Context) (mounted bool, err error) {
 	if a := u.d.Digest.Algorithm(); a != digest.Canonical {
 		q.Set("digest-algorithm", a.String())
 	}
-	path := "/v2/" + u.p.ref.Repository + "/blobs/uploads/"
+	path := u.p.path("blobs", "uploads/")
 	if len(q) > 0 {
 		path += "?" + q.Encode()
 	}

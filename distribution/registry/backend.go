@@ -28,7 +28,7 @@ type Blobs interface {
 	// MountBlob makes the blob d of the repository from readable in repo; from is "" when the
 	// client leaves the source open.
 	MountBlob(ctx context.Context, repo, from string, d digest.Digest) error
-	// DeleteBlob forgets the blob d in repo.
+	// DeleteBlob forgets the blob d in repo; ErrInUse if something that stays needs it.
 	DeleteBlob(ctx context.Context, repo string, d digest.Digest) error
 }
 
@@ -38,7 +38,8 @@ type Manifests interface {
 	Manifest(ctx context.Context, repo string, d digest.Digest) (Manifest, error)
 	// PutManifest stores m, whose descriptor has been proved.
 	PutManifest(ctx context.Context, repo string, m Manifest) error
-	// DeleteManifest forgets the manifest d and every tag that names it.
+	// DeleteManifest forgets the manifest d and every tag of repo that names it; ErrInUse if
+	// something that stays needs it.
 	DeleteManifest(ctx context.Context, repo string, d digest.Digest) error
 	// Referrers lists the manifests of repo whose subject is d, as Referrer describes them,
 	// in a stable order; none is not an error, nor is an unknown repository.

@@ -23,7 +23,10 @@ func (h *Handler) blob(w http.ResponseWriter, r *http.Request, name, ref string)
 		if !h.mayWrite(w) {
 			return
 		}
-		if err := h.back.DeleteBlob(r.Context(), name, d); err != nil {
+		h.graph.Lock()
+		err := h.back.DeleteBlob(r.Context(), name, d)
+		h.graph.Unlock()
+		if err != nil {
 			h.answer(w, r, err, blobUnknown(d))
 			return
 		}
@@ -133,8 +136,11 @@ func parseRange(s string, size int64) (r byteRange, ok bool) {
 	first, last := int64(a), size-1
 	if to != "" {
 		z, err := strconv.ParseUint(to, 10, 63)
-		if err != nil || int64(z) < first {
+		if err != nil {
 			return wholeRange(size), true
+		}
+		if int64(z) < first { // may be ignored or refused (RFC 9110 14.2): a client that errs is told
+			return byteRange{}, false
 		}
 		last = min(last, int64(z))
 	}

@@ -16,6 +16,8 @@ var (
 	ErrSizeMismatch = errors.New("size mismatch")
 	// ErrUnsupported: the Backend cannot do this (delete from a read-only layout, for example).
 	ErrUnsupported = errors.New("unsupported")
+	// ErrInUse: what is to be deleted is part of something that stays.
+	ErrInUse = errors.New("in use")
 	// ErrInvalid: a manifest contradicts itself, its media type or its digest.
 	ErrInvalid = errors.New("invalid manifest")
 )
@@ -85,6 +87,8 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, err error, onNo
 		f = sizeInvalid(err.Error())
 	case errors.Is(err, ErrUnsupported):
 		f = unsupported(err.Error())
+	case errors.Is(err, ErrInUse):
+		f = failure{http.StatusMethodNotAllowed, "DENIED", "part of an image that is still there", nil}
 	case errors.Is(err, ErrInvalid):
 		f = manifestInvalid(err.Error())
 	case r.Context().Err() != nil:
@@ -97,6 +101,10 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, err error, onNo
 	writeFailure(w, f)
 }
 
+// retryAfter is how many seconds a client is asked to wait that the registry has no room for. Uploads
+// end every few seconds; a shorter time would make a full registry busy with refusals.
+const retryAfter = "5"
+
 func writeFailure(w http.ResponseWriter, f failure) {
 	type item struct {
 		Code    string `json:"code"`
@@ -108,6 +116,9 @@ func writeFailure(w http.ResponseWriter, f failure) {
 		body = []byte(`{"errors":[{"code":"UNKNOWN","message":"internal error"}]}`)
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if f.status == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", retryAfter)
+	}
 	w.WriteHeader(f.status)
 	_, _ = w.Write(body) // a client that is gone needs no answer
 }

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -32,6 +33,8 @@ type Handler struct {
 	o       Options
 	log     *slog.Logger
 	uploads sessions
+	// graph keeps deletes away from between the look for the blobs of a manifest and its names.
+	graph sync.RWMutex
 }
 
 // New gives the handler of the registry that keeps its content in b. Close ends its upload

@@ -12,13 +12,13 @@ import (
 
 // content is what the registry reads in a manifest or index. Everything else is the client's.
 type content struct {
-	MediaType    string             `json:"mediaType"`
-	ArtifactType string             `json:"artifactType"`
-	Config       *ispec.Descriptor  `json:"config"`
-	Layers       []ispec.Descriptor `json:"layers"`
-	Manifests    *json.RawMessage   `json:"manifests"`
-	Subject      *ispec.Descriptor  `json:"subject"`
-	Annotations  map[string]string  `json:"annotations"`
+	MediaType    string              `json:"mediaType"`
+	ArtifactType string              `json:"artifactType"`
+	Config       *ispec.Descriptor   `json:"config"`
+	Layers       []ispec.Descriptor  `json:"layers"`
+	Manifests    *[]ispec.Descriptor `json:"manifests"` // nil in what is no index
+	Subject      *ispec.Descriptor   `json:"subject"`
+	Annotations  map[string]string   `json:"annotations"`
 }
 
 // decode reads raw. mediaType is what the client or the store says it is, "" if nothing does.
@@ -87,4 +87,12 @@ func (c content) blobs() []ispec.Descriptor {
 		}
 	}
 	return list
+}
+
+// children lists the manifests of an index.
+func (c content) children() []ispec.Descriptor {
+	if c.Manifests == nil {
+		return nil
+	}
+	return *c.Manifests
 }

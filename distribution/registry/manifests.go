@@ -80,6 +80,8 @@ func (h *Handler) putManifest(w http.ResponseWriter, r *http.Request, name, ref 
 	if err != nil {
 		return err
 	}
+	h.graph.RLock()
+	defer h.graph.RUnlock()
 	if err := h.requireBlobs(r, name, c); err != nil {
 		return err
 	}
@@ -176,6 +178,8 @@ func (h *Handler) requireBlobs(r *http.Request, name string, c content) error {
 }
 
 func (h *Handler) deleteManifest(r *http.Request, name, ref string) error {
+	h.graph.Lock()
+	defer h.graph.Unlock()
 	if validTag(ref) {
 		return h.back.Untag(r.Context(), name, ref)
 	}

@@ -100,9 +100,9 @@ func (p *Pool) MountBlob(ctx context.Context, _, _ string, d digest.Digest) erro
 	return b.Close()
 }
 
-// DeleteBlob forgets the blob d, for all repositories.
+// DeleteBlob forgets the blob d, for all repositories: ErrInUse while a name leads to it.
 func (p *Pool) DeleteBlob(ctx context.Context, _ string, d digest.Digest) error {
-	return p.content.Delete(ctx, d)
+	return p.collect(ctx, d)
 }
 
 // Manifest reads the manifest d and proves it.
@@ -137,7 +137,8 @@ func (p *Pool) PutManifest(ctx context.Context, repo string, m Manifest) error {
 	return p.content.Name(ctx, p.naming.Join(repo, m.Descriptor.Digest.String()), m.Descriptor)
 }
 
-// DeleteManifest forgets the manifest d and all its names.
+// DeleteManifest forgets the names of the manifest d in repo, and d itself unless names of other
+// repositories, or an index, lead to it. It is ErrInUse if that leaves nothing to be done.
 func (p *Pool) DeleteManifest(ctx context.Context, repo string, d digest.Digest) error {
 	if _, err := p.Manifest(ctx, repo, d); err != nil {
 		return err
@@ -146,30 +147,49 @@ func (p *Pool) DeleteManifest(ctx context.Context, repo string, d digest.Digest)
 	if err != nil {
 		return err
 	}
+	done := false
 	for name, to := range names {
-		if to.Digest != d {
+		if at, _, ok := p.naming.Split(name); !ok || at != repo || to.Digest != d {
 			continue
 		}
 		if err := p.content.Unname(ctx, name); err != nil && !errors.Is(err, ErrNotFound) {
 			return err
 		}
+		done = true
 	}
-	return p.content.Delete(ctx, d)
+	if err := p.collect(ctx, d); err != nil && !(done && errors.Is(err, ErrInUse)) {
+		return err
+	}
+	return nil
 }
 
-// Referrers lists the named manifests of repo whose subject is d, by digest.
+// Referrers lists the manifests of repo whose subject is d, by digest: those that have a name, and
+// those in the index that the referrers tag schema keeps for d, which clients have written who knew
+// no referrers API (distribution-spec, Enabling the Referrers API).
 func (p *Pool) Referrers(ctx context.Context, repo string, d digest.Digest) ([]ispec.Descriptor, error) {
 	names, err := p.content.Names(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var list []ispec.Descriptor
+	var candidates []digest.Digest
 	for name, to := range names {
-		at, _, ok := p.naming.Split(name)
-		if !ok || at != repo || slices.ContainsFunc(list, func(o ispec.Descriptor) bool { return o.Digest == to.Digest }) {
+		at, ref, ok := p.naming.Split(name)
+		if !ok || at != repo {
 			continue
 		}
-		m, err := p.Manifest(ctx, repo, to.Digest)
+		candidates = append(candidates, to.Digest)
+		if ref == d.Algorithm().String()+"-"+d.Encoded() {
+			listed, err := p.children(ctx, to.Digest)
+			if err != nil {
+				return nil, err
+			}
+			candidates = append(candidates, listed...)
+		}
+	}
+	slices.Sort(candidates)
+	var list []ispec.Descriptor
+	for _, c := range slices.Compact(candidates) {
+		m, err := p.Manifest(ctx, repo, c)
 		if errors.Is(err, ErrNotFound) {
 			continue // a name that leads nowhere hides no others
 		}
@@ -180,9 +200,6 @@ func (p *Pool) Referrers(ctx context.Context, repo string, d digest.Digest) ([]i
 			list = append(list, desc)
 		}
 	}
-	slices.SortFunc(list, func(a, b ispec.Descriptor) int {
-		return strings.Compare(a.Digest.String(), b.Digest.String())
-	})
 	return list, nil
 }
 

@@ -1,0 +1,232 @@
+package mirrorconfig
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/oci-pipeline/oci/image/reference"
+)
+
+// registriesFile is containers-registries.conf(5), version 2.
+type registriesFile struct {
+	Registries        []registryTable   `toml:"registry"`
+	Aliases           map[string]string `toml:"aliases"`
+	Search            []string          `toml:"unqualified-search-registries"`
+	ShortNameMode     string            `toml:"short-name-mode"`
+	CredentialHelpers []string          `toml:"credential-helpers"`
+	LayerStoreHelper  string            `toml:"additional-layer-store-auth-helper"`
+}
+
+type registryTable struct {
+	Prefix     string        `toml:"prefix"`
+	Location   string        `toml:"location"`
+	Insecure   bool          `toml:"insecure"`
+	Blocked    bool          `toml:"blocked"`
+	DigestOnly bool          `toml:"mirror-by-digest-only"`
+	Mirrors    []mirrorTable `toml:"mirror"`
+
+	file string // where it stands
+	line int
+}
+
+type mirrorTable struct {
+	Location string `toml:"location"`
+	Insecure bool   `toml:"insecure"`
+	PullFrom string `toml:"pull-from-mirror"`
+}
+
+// The values of pull-from-mirror.
+const (
+	pullAll        = "all"
+	pullDigestOnly = "digest-only"
+	pullTagOnly    = "tag-only"
+)
+
+// loadRegistries reads the main files that exist and then the drop-ins. An entry of a later file
+// replaces the entry with the same prefix of an earlier one; must tells that the main file has to
+// exist.
+func (c *Config) loadRegistries(main string, dirs []string, must bool) error {
+	files := []string{}
+	if main != "" {
+		files = append(files, main)
+	}
+	for _, dir := range dirs {
+		entries, err := os.ReadDir(dir) // sorted by name, which is their order
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return &Error{Op: "read", File: dir, Err: err}
+		}
+		for _, e := range entries {
+			if strings.HasSuffix(e.Name(), ".conf") && !e.IsDir() {
+				files = append(files, filepath.Join(dir, e.Name()))
+			}
+		}
+	}
+	for i, path := range files {
+		var f registriesFile
+		doc, err := load(path, &f)
+		if errors.Is(err, fs.ErrNotExist) && !(must && i == 0) {
+			continue
+		}
+		if err == nil {
+			err = c.merge(doc, f)
+		}
+		if err != nil {
+			return err
+		}
+		c.files = append(c.files, path)
+	}
+	// The longest prefix first, so that the first that matches is the one.
+	slices.SortStableFunc(c.registries, func(a, b registryTable) int { return len(b.Prefix) - len(a.Prefix) })
+	return nil
+}
+
+// merge checks the entries of a file and adds them.
+func (c *Config) merge(doc document, f registriesFile) error {
+	var here []string
+	for i, r := range f.Registries {
+		r.file, r.line = doc.path, doc.header("registry", i)
+		if err := r.check(doc); err != nil {
+			return err
+		}
+		if slices.Contains(here, r.Prefix) {
+			return doc.fault(r.line, ErrConfig, "a second [[registry]] for the prefix %q", r.Prefix)
+		}
+		here = append(here, r.Prefix)
+		c.registries = slices.DeleteFunc(c.registries, func(o registryTable) bool { return o.Prefix == r.Prefix })
+		c.registries = append(c.registries, r)
+	}
+	for short, full := range f.Aliases {
+		if strings.ContainsAny(short, ":@") || short == "" {
+			return doc.fault(doc.line([]string{"aliases", short}), ErrConfig, "alias %q: a short name has neither tag nor digest", short)
+		}
+		if full == "" {
+			delete(c.aliases, short) // how an alias of an earlier file is taken back
+			continue
+		}
+		ref, err := place(full)
+		if host, _, ok := strings.Cut(full, "/"); err != nil || !ok || ref.Registry != host || strings.ContainsAny(full[len(host):], ":@") {
+			return doc.fault(doc.line([]string{"aliases", short}), ErrConfig, "alias %q: %q is not the full name of a repository", short, full)
+		}
+		c.aliases[short] = alias{full, doc.path, doc.line([]string{"aliases", short})}
+	}
+	switch f.ShortNameMode {
+	case "", "enforcing", "permissive", "disabled":
+	default:
+		return doc.fault(doc.line([]string{"short-name-mode"}), ErrConfig, "short-name-mode %q is none of enforcing, permissive, disabled", f.ShortNameMode)
+	}
+	return nil
+}
+
+// check proves that the entry has a meaning, and completes it.
+func (r *registryTable) check(doc document) error {
+	r.Prefix, r.Location = strings.TrimRight(r.Prefix, "/"), strings.TrimRight(r.Location, "/")
+	if r.Prefix == "" {
+		r.Prefix = r.Location
+	}
+	wildcard := strings.HasPrefix(r.Prefix, "*.")
+	switch {
+	case r.Prefix == "":
+		return doc.fault(r.line, ErrConfig, "[[registry]] with neither prefix nor location")
+	case strings.Contains(r.Prefix[1:], "*") || r.Prefix[0] == '*' && !wildcard:
+		return doc.fault(r.line, ErrConfig, "prefix %q: a star is allowed as the whole first label only", r.Prefix)
+	case strings.HasPrefix(r.Location, "*"):
+		return doc.fault(r.line, ErrConfig, "location %q is a pattern; give prefix and location", r.Location)
+	case r.Location == "" && !wildcard:
+		r.Location = r.Prefix // containers ask for it; what else could be meant
+	}
+	if err := checkLocation(r.Location); err != nil && r.Location != "" {
+		return doc.fault(r.line, ErrConfig, "location %q: %v", r.Location, err)
+	}
+	for i := range r.Mirrors {
+		m := &r.Mirrors[i]
+		m.Location = strings.TrimRight(m.Location, "/")
+		if err := checkLocation(m.Location); err != nil {
+			return doc.fault(r.line, ErrConfig, "mirror %q: %v", m.Location, err)
+		}
+		switch {
+		case m.PullFrom != "" && r.DigestOnly:
+			return doc.fault(r.line, ErrConfig, "mirror %q: pull-from-mirror and mirror-by-digest-only exclude each other", m.Location)
+		case r.DigestOnly:
+			m.PullFrom = pullDigestOnly
+		case m.PullFrom == "":
+			m.PullFrom = pullAll
+		case m.PullFrom != pullAll && m.PullFrom != pullDigestOnly && m.PullFrom != pullTagOnly:
+			return doc.fault(r.line, ErrConfig, "mirror %q: pull-from-mirror %q is none of all, digest-only, tag-only", m.Location, m.PullFrom)
+		}
+	}
+	return nil
+}
+
+// checkLocation proves that s is a host, or a host with a path, and no URL.
+func checkLocation(s string) error {
+	if strings.Contains(s, "://") {
+		return errors.New("a location has no scheme")
+	}
+	_, err := place(s + "/x")
+	return err
+}
+
+// place reads host and repository of a location with a repository behind it. Unlike a reference, a
+// location always starts with a host, whether or not that has a dot.
+func place(s string) (reference.Ref, error) {
+	host, repo, _ := strings.Cut(s, "/")
+	if strings.ContainsAny(host, ".:") || host == "localhost" {
+		return reference.Parse(s)
+	}
+	ref, err := reference.Parse("x.invalid/" + repo)
+	if err != nil {
+		return reference.Ref{}, err
+	}
+	if _, err := reference.Parse(host + ":443/x"); err != nil {
+		return reference.Ref{}, err
+	}
+	ref.Registry = host
+	return ref, nil
+}
+
+// matches gives how much of name the prefix covers; -1 if it does not match. name is
+// host/repository with tag or digest.
+func matches(prefix, name string) int {
+	n := len(prefix)
+	if rest, ok := strings.CutPrefix(prefix, "*."); ok {
+		if n = matchesDomain(rest, name); n < 0 {
+			return -1
+		}
+	} else if !strings.HasPrefix(name, prefix) {
+		return -1
+	}
+	if n == len(name) || name[n] == '/' || name[n] == '@' {
+		return n
+	}
+	// A tag; after a host alone it would be the port of another registry.
+	if name[n] == ':' && strings.Contains(name[:n], "/") {
+		return n
+	}
+	return -1
+}
+
+// matchesDomain gives how much of name domain covers, when the host of name lies below it. A domain
+// without a port holds every port.
+func matchesDomain(domain, name string) int {
+	domain, path, hasPath := strings.Cut(domain, "/")
+	host, _, _ := strings.Cut(name, "/")
+	bare := host
+	if !strings.Contains(domain, ":") {
+		bare, _, _ = strings.Cut(host, ":")
+	}
+	if len(bare) <= len(domain)+1 || !strings.HasSuffix(bare, "."+domain) {
+		return -1
+	}
+	n := len(host)
+	if hasPath {
+		if !strings.HasPrefix(name[n:], "/"+path) {
+			return -1
+		}
+		n += 1 + len(path)
+	}
+	return n
+}
