@@ -15,7 +15,7 @@ NO_RACE     := /cmd/|/runtime|/conformance
 TEST        ?= ./...
 TESTFLAGS   ?= -timeout 15m
 IMAGES      ?= $(CACHE)/images
-MAKE_IMAGES ?= $(firstword $(wildcard conformance/images/make-images ../shared/images/make-images))
+MAKE_IMAGES ?= $(firstword $(wildcard ../shared/images/make-images conformance/images/make-images))
 
 STATICCHECK  := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT      := mvdan.cc/gofumpt@v0.12.0
