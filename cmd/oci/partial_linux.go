@@ -25,10 +25,13 @@ func publish(dir string, fill func(partial string) error) error {
 	}
 	partial := filepath.Join(filepath.Dir(dir), "."+filepath.Base(dir)+".partial")
 	unlock, err := claim(partial)
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) || mountPoint(dir) {
-		if err == nil {
-			err = errors.Join(os.Remove(partial), unlock())
+	if err == nil && mountPoint(dir) {
+		if err := errors.Join(os.Remove(partial), unlock()); err != nil {
+			return fmt.Errorf("write %s: %w", dir, err)
 		}
+		return fill(dir)
+	}
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
 		return fill(dir)
 	}
 	if err != nil {
@@ -72,15 +75,13 @@ func claim(path string) (unlock func() error, err error) {
 			f.Close()
 			return nil, errBusy
 		}
-		entries, err := f.ReadDir(1)
+		entries, _ := f.ReadDir(1) // an error is that of an empty directory, io.EOF
 		if len(entries) == 0 && stillNamed(f, path) {
 			return f.Close, nil
 		}
 		// Left by a process that was killed, or renamed away by one that has just ended.
 		if stillNamed(f, path) {
 			err = os.RemoveAll(path)
-		} else {
-			err = nil
 		}
 		f.Close()
 		if err != nil {
