@@ -55,6 +55,7 @@ func verbs() []verb {
 		{"unpack", groupImage, true, unpackCommand},
 		{"bundle", groupImage, true, bundleCommand},
 		{"serve", groupImage, false, serveCommand},
+		{"mirrors", groupTool, false, mirrorsCommand},
 		{"spec", groupTool, false, specCommand},
 		{"validate", groupTool, false, validateCommand},
 		{"version", groupTool, false, versionCommand},

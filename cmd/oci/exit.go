@@ -13,6 +13,7 @@ import (
 	"github.com/oci-pipeline/oci/bundle"
 	"github.com/oci-pipeline/oci/bundle/convert"
 	"github.com/oci-pipeline/oci/distribution"
+	"github.com/oci-pipeline/oci/distribution/mirrorconfig"
 	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/image/reference"
 	"github.com/oci-pipeline/oci/image/store"
@@ -83,6 +84,7 @@ func exitTable() []exitRow {
 	return []exitRow{
 		{statusPlatform, []error{image.ErrNoPlatform}, "--platform chooses another one; `oci inspect` lists what there is"},
 		{statusDenied, []error{distribution.ErrUnauthorized}, "--creds or --authfile, or a login of docker or podman, gives credentials"},
+		{statusDenied, []error{mirrorconfig.ErrBlocked}, "`oci mirrors explain` shows what was decided"},
 		{statusLimited, []error{distribution.ErrRateLimited}, "the registry says when to come back; with credentials the limit is often higher"},
 		{statusGeneral, []error{convert.ErrUnmapped}, "give yourself more ids: a range in /etc/subuid and /etc/subgid, and newuidmap (package uidmap); or run as --user 0"},
 		{statusUnverified, []error{image.ErrDigestMismatch, image.ErrSizeMismatch, unpack.ErrDiffID}, "the content is not what its descriptor says: it was not kept"},

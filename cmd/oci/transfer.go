@@ -23,6 +23,7 @@ type transferFlags struct {
 	platform, authFile, creds string
 	insecure, quiet           bool
 	jobs                      int
+	network                   networkFlags
 }
 
 func (t *transferFlags) register(f *pflag.FlagSet) {
@@ -31,6 +32,7 @@ func (t *transferFlags) register(f *pflag.FlagSet) {
 	f.StringVar(&t.authFile, "authfile", "", "read credentials from this `file` only")
 	f.StringVar(&t.creds, "creds", "", "`user:password` for the registry")
 	f.IntVarP(&t.jobs, "jobs", "j", 0, "`number` of blobs to move at once")
+	t.network.register(f)
 }
 
 func (t *transferFlags) registerQuiet(f *pflag.FlagSet) {
@@ -53,6 +55,9 @@ func (a *app) client(t transferFlags) (*distribution.Client, error) {
 		o.Credentials = credential.Static{Username: user, Password: password}
 	} else {
 		o.Credentials = credential.New(credential.Options{File: t.authFile})
+	}
+	if err := t.network.apply(&o); err != nil {
+		return nil, err
 	}
 	return distribution.New(o)
 }
