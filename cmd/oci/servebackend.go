@@ -38,7 +38,7 @@ func (n storeNaming) Split(name string) (repo, ref string, ok bool) {
 		return n.base, name, name != ""
 	}
 	host, rest, found := strings.Cut(name, "/")
-	if found && (strings.ContainsAny(host, ".:") || host == "localhost") {
+	if found && !strings.HasSuffix(host, ":") && (strings.ContainsAny(host, ".:") || host == "localhost") {
 		name = rest
 	}
 	return registry.PlainNames{}.Split(name)
