@@ -1,9 +1,11 @@
 package mirrorconfig
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -95,16 +97,16 @@ func loadHosts(file, registry string) (*hosts, error) {
 		return nil, err
 	}
 	h := &hosts{file: file}
-	seen := map[string]bool{}
-	for _, key := range doc.meta.Keys() { // in the order of the file, which is the order of trial
-		if len(key) < 2 || key[0] != "host" || seen[key[1]] {
-			continue
-		}
-		seen[key[1]] = true
-		line := doc.line(key[:2])
-		e, err := f.Hosts[key[1]].endpoint(key[1], filepath.Dir(file))
+	at := func(key string) int { return doc.line("host", key) }
+	// In the order of the file, which is the order of trial.
+	keys := slices.SortedFunc(maps.Keys(f.Hosts), func(a, b string) int {
+		return cmp.Or(at(a)-at(b), strings.Compare(a, b))
+	})
+	for _, key := range keys {
+		line := at(key)
+		e, err := f.Hosts[key].endpoint(key, filepath.Dir(file))
 		if err != nil {
-			return nil, doc.fault(line, ErrConfig, "[host.%q]: %v", key[1], err)
+			return nil, doc.fault(line, ErrConfig, "[host.%q]: %v", key, err)
 		}
 		e.Source = fmt.Sprintf("%s:%d", file, line)
 		h.mirrors = append(h.mirrors, e)
@@ -115,7 +117,7 @@ func loadHosts(file, registry string) (*hosts, error) {
 	}
 	e, err := f.endpoint(server, filepath.Dir(file))
 	if err != nil {
-		return nil, doc.fault(doc.line([]string{"server"}), ErrConfig, "server %q: %v", server, err)
+		return nil, doc.fault(doc.line("server"), ErrConfig, "server %q: %v", server, err)
 	}
 	if f.Server == "" {
 		e.Scheme = "" // nothing was said about it

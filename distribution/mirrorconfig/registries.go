@@ -101,7 +101,7 @@ func (c *Config) merge(doc document, f registriesFile) error {
 	}
 	for short, full := range f.Aliases {
 		if strings.ContainsAny(short, ":@") || short == "" {
-			return doc.fault(doc.line([]string{"aliases", short}), ErrConfig, "alias %q: a short name has neither tag nor digest", short)
+			return doc.fault(doc.line("aliases", short), ErrConfig, "alias %q: a short name has neither tag nor digest", short)
 		}
 		if full == "" {
 			delete(c.aliases, short) // how an alias of an earlier file is taken back
@@ -109,14 +109,14 @@ func (c *Config) merge(doc document, f registriesFile) error {
 		}
 		ref, err := place(full)
 		if host, _, ok := strings.Cut(full, "/"); err != nil || !ok || ref.Registry != host || strings.ContainsAny(full[len(host):], ":@") {
-			return doc.fault(doc.line([]string{"aliases", short}), ErrConfig, "alias %q: %q is not the full name of a repository", short, full)
+			return doc.fault(doc.line("aliases", short), ErrConfig, "alias %q: %q is not the full name of a repository", short, full)
 		}
-		c.aliases[short] = alias{full, doc.path, doc.line([]string{"aliases", short})}
+		c.aliases[short] = alias{full, doc.path, doc.line("aliases", short)}
 	}
 	switch f.ShortNameMode {
 	case "", "enforcing", "permissive", "disabled":
 	default:
-		return doc.fault(doc.line([]string{"short-name-mode"}), ErrConfig, "short-name-mode %q is none of enforcing, permissive, disabled", f.ShortNameMode)
+		return doc.fault(doc.line("short-name-mode"), ErrConfig, "short-name-mode %q is none of enforcing, permissive, disabled", f.ShortNameMode)
 	}
 	return nil
 }

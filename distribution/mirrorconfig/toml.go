@@ -5,19 +5,17 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
-	"github.com/BurntSushi/toml"
+	"github.com/pelletier/go-toml/v2"
 )
 
 // maxFile bounds a configuration file in bytes; Debian's list of short names has 8 KiB.
 const maxFile = 1 << 20
 
 // document is a file that has been decoded, and its text to find lines in.
-type document struct {
-	path, text string
-	meta       toml.MetaData
-}
+type document struct{ path, text string }
 
 // load decodes the file at path into v, strictly. It gives fs.ErrNotExist if there is none.
 func load(path string, v any) (document, error) {
@@ -40,16 +38,33 @@ func load(path string, v any) (document, error) {
 }
 
 func decode(path, text string, v any) (document, error) {
-	meta, err := toml.Decode(text, v)
-	d := document{path, text, meta}
-	var at toml.ParseError
+	d := document{path, text}
+	dec := toml.NewDecoder(strings.NewReader(text))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(v)
+	var missing *toml.StrictMissingError
+	var at *toml.DecodeError
 	switch {
+	case errors.As(err, &missing):
+		return d, d.unknown(missing.Errors)
 	case errors.As(err, &at):
-		return d, d.fault(at.Position.Line, ErrConfig, "%s", strings.TrimSpace(at.Message))
+		line, _ := at.Position()
+		return d, d.fault(line, ErrConfig, "%s", message(at))
 	case err != nil:
 		return d, d.fault(0, ErrConfig, "%s", strings.TrimPrefix(err.Error(), "toml: "))
 	}
-	return d, d.unknown()
+	return d, nil
+}
+
+// message says what is wrong without the names of our types.
+func message(e *toml.DecodeError) string {
+	text := strings.TrimPrefix(e.Error(), "toml: ")
+	got, rest, typed := strings.Cut(strings.TrimPrefix(text, "cannot decode TOML "), " into struct field ")
+	_, want, ok := strings.Cut(rest, " of type ")
+	if !typed || !ok {
+		return text
+	}
+	return fmt.Sprintf("%q: %s where %s belongs", strings.Join(e.Key(), "."), got, want)
 }
 
 // fault is an error about line n of the document.
@@ -58,20 +73,15 @@ func (d document) fault(n int, kind error, format string, a ...any) error {
 }
 
 // unknown reports every key that was not decoded, each with its line.
-func (d document) unknown() error {
+func (d document) unknown(list []toml.DecodeError) error {
 	var errs []error
-	seen := ""
-	for _, key := range d.meta.Undecoded() {
-		name := key.String()
-		if seen != "" && strings.HasPrefix(name, seen+".") {
-			continue // a table that is unknown was named already
-		}
-		seen = name
-		hint := ""
+	for _, e := range list {
+		key, hint := []string(e.Key()), ""
 		if n := len(key); n > 1 && topLevel(key[n-1]) {
-			hint = fmt.Sprintf(": it stands after [%s] and so belongs to that table; move it to the top", key[:n-1])
+			hint = fmt.Sprintf(": it stands after [%s] and so belongs to that table; move it to the top", strings.Join(key[:n-1], "."))
 		}
-		errs = append(errs, d.fault(d.line(key), ErrUnknownKey, "%q%s", name, hint))
+		line, _ := e.Position()
+		errs = append(errs, d.fault(line, ErrUnknownKey, "%q%s", strings.Join(key, "."), hint))
 	}
 	return errors.Join(errs...)
 }
@@ -85,11 +95,10 @@ func topLevel(key string) bool {
 	return false
 }
 
-// line finds where a key is first defined; 0 if it cannot be found. The decoder keeps no positions,
-// so this reads the text once more, by lines: headers of tables, and keys before an equals sign.
-func (d document) line(key toml.Key) int {
+// line finds where a key or a table is defined; 0 if it cannot be found. The decoder tells the lines
+// of what it refuses only, so this reads the text once more.
+func (d document) line(key ...string) int {
 	var table []string
-	best, inside := 0, false // inside: of an inline table or array that holds the key
 	n := 0
 	for text := range strings.Lines(d.text) {
 		n++
@@ -97,29 +106,19 @@ func (d document) line(key toml.Key) int {
 		if text == "" || text[0] == '#' {
 			continue
 		}
-		if text[0] == '[' && !inside {
+		if text[0] == '[' {
 			table = splitKey(strings.Trim(text[:headerEnd(text)], "[]"))
-			if equal(table, key) {
+			if slices.Equal(table, key) {
 				return n
 			}
 			continue
 		}
-		name, rest, ok := cutKey(text)
-		if ok && !inside {
-			full := append(append([]string(nil), table...), splitKey(name)...)
-			if equal(full, key) {
-				return n
-			}
-			if len(full) < len(key) && equal(full, key[:len(full)]) {
-				best, inside, text = n, true, rest
-			}
-		}
-		if inside && hasKey(text, key[len(key)-1]) {
+		name := text[:max(outside(text, '='), 0)]
+		if slices.Equal(slices.Concat(table, splitKey(name)), key) {
 			return n
 		}
-		inside = inside && !strings.HasSuffix(text, "]") && !strings.HasSuffix(text, "}")
 	}
-	return best
+	return 0
 }
 
 // header finds the line of the nth (from 0) [[name]].
@@ -128,7 +127,7 @@ func (d document) header(name string, nth int) int {
 	for text := range strings.Lines(d.text) {
 		n++
 		text = strings.TrimSpace(text)
-		if !strings.HasPrefix(text, "[[") || !equal(splitKey(strings.Trim(text[:headerEnd(text)], "[]")), []string{name}) {
+		if !strings.HasPrefix(text, "[[") || strings.Trim(text[:headerEnd(text)], "[] ") != name {
 			continue
 		}
 		if nth == 0 {
@@ -136,7 +135,7 @@ func (d document) header(name string, nth int) int {
 		}
 		nth--
 	}
-	return d.line(toml.Key{name})
+	return d.line(name)
 }
 
 // headerEnd is where the header of a table ends that text starts with: a comment may follow.
@@ -155,41 +154,6 @@ func headerEnd(text string) int {
 		}
 	}
 	return len(text)
-}
-
-func equal(a, b []string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
-}
-
-// hasKey tells whether a line of an inline table gives the key a value.
-func hasKey(text, key string) bool {
-	for {
-		_, rest, ok := strings.Cut(text, key)
-		if !ok {
-			return false
-		}
-		if strings.HasPrefix(strings.TrimLeft(rest, `"' `), "=") {
-			return true
-		}
-		text = rest
-	}
-}
-
-// cutKey splits `key = value` at the first equals sign outside of quotes.
-func cutKey(text string) (key, value string, ok bool) {
-	i := outside(text, '=')
-	if i < 0 {
-		return "", "", false
-	}
-	return text[:i], text[i+1:], true
 }
 
 // splitKey splits a dotted key, quoted parts whole.
