@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -158,6 +159,7 @@ func startRegistry(ctx context.Context, o options) (addr string, stop func(), er
 		return "", nil, err
 	}
 	cmd := exec.CommandContext(ctx, "docker-registry", "serve", config)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also when this program is killed
 	if err := cmd.Start(); err != nil {
 		return "", nil, err
 	}

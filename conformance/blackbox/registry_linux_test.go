@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -53,6 +54,7 @@ func (d *dockerRegistry) start(t *testing.T) string {
 	config := filepath.Join(scratch, "registry.yml")
 	check(t, os.WriteFile(config, fmt.Appendf(nil, registryConfig, filepath.Join(scratch, "registry"), addr), 0o600))
 	d.cmd = exec.Command("docker-registry", "serve", config)
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also when a test panics
 	check(t, d.cmd.Start())
 	eventually(t, "docker-registry answers", func() bool {
 		resp, err := http.Get("http://" + addr + "/v2/")
