@@ -118,12 +118,15 @@ type guard struct {
 type guardKey struct{}
 
 // proxy is http.ProxyFromEnvironment; it tells the guard when a proxy does the dialling.
-func proxy(r *http.Request) (u *url.URL, err error) {
-	u, err = http.ProxyFromEnvironment(r)
-	if g, ok := r.Context().Value(guardKey{}).(*guard); ok && u != nil {
-		g.proxied.Store(true)
+func proxy(r *http.Request) (*url.URL, error) {
+	u, err := http.ProxyFromEnvironment(r)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the proxy that the environment names is no URL", ErrNetwork) // it may hold a password
 	}
-	return u, err
+	if g, ok := r.Context().Value(guardKey{}).(*guard); ok {
+		g.proxied.Store(u != nil)
+	}
+	return u, nil
 }
 
 // guardedDial connects, and refuses addresses nearer than the registry's own. The check is made on

@@ -2,6 +2,7 @@ package registrytest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -19,6 +20,7 @@ type Options struct {
 	Registry registry.Options // Writable is always set
 	Backend  registry.Backend // a new registry.Memory if nil
 	TLS      bool             // serve https with the certificate of net/http/httptest
+	Config   *tls.Config      // serve https with this; Authority.Server makes one
 	// Auth, if not nil, sees every request before the registry and its faults do.
 	Auth func(next http.Handler) http.Handler
 }
@@ -55,7 +57,8 @@ func New(t testing.TB, o Options) *Server {
 	t.Helper()
 	s, h := build(o)
 	hs := httptest.NewUnstartedServer(h)
-	if o.TLS {
+	if o.TLS || o.Config != nil {
+		hs.TLS = o.Config
 		hs.StartTLS()
 	} else {
 		hs.Start()
