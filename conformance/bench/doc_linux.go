@@ -1,7 +1,7 @@
 // Command bench measures this project's binary against the tools that people use instead, and prints
 // the ratios as a Markdown table with the target beside each.
 //
-//	go run ./conformance/bench [--quick] [--only run,create,pull,unpack,image] [--oci bin/oci] [--images DIR]
+//	go run ./conformance/bench [--quick] [--only run,create,fetch,pull,unpack,image] [--oci bin/oci] [--images DIR]
 //
 // Every figure comes from one run on one machine: the tools take turns round by round, so that a
 // slow moment of the machine hits all of them, and a ratio compares medians (wall clock, and the

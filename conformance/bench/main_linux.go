@@ -24,7 +24,7 @@ type options struct {
 func main() {
 	var o options
 	flag.BoolVar(&o.quick, "quick", false, "few rounds: a rough answer in half a minute")
-	flag.StringVar(&o.only, "only", "", "comma-separated part of: run,create,pull,unpack,image")
+	flag.StringVar(&o.only, "only", "", "comma-separated part of: run,create,fetch,pull,unpack,image")
 	flag.StringVar(&o.oci, "oci", "bin/oci", "the binary to measure")
 	flag.StringVar(&o.images, "images", "", "OCI layouts (default $OCI_TEST_IMAGES, then .cache/images)")
 	flag.Parse()
@@ -76,7 +76,8 @@ func (o options) measure(ctx context.Context) error {
 		name string
 		make func(context.Context, options) ([]work, func(), error)
 	}{
-		{"run", startWorks}, {"create", createWorks}, {"pull", pullWorks}, {"unpack", unpackWorks}, {"image", imageWorks},
+		{"run", startWorks}, {"create", createWorks}, {"fetch", fetchWorks},
+		{"pull", pullWorks}, {"unpack", unpackWorks}, {"image", imageWorks},
 	}
 	t := &table{out: os.Stdout}
 	t.head(o)
