@@ -15,6 +15,7 @@ var (
 	PushMount          = Clause{ID: "DC-30", Level: May, Spec: "distribution-spec", Section: "spec.md#mounting-a-blob-from-another-repository"}
 	PushManifestBytes  = Clause{ID: "DC-32", Level: Must, Spec: "distribution-spec", Section: "spec.md#pushing-manifests"}
 	PushSubject        = Clause{ID: "DC-40", Level: Must, Spec: "distribution-spec", Section: "spec.md#pushing-manifests-with-subject"}
+	APISupport         = Clause{ID: "DC-58", Level: Must, Spec: "distribution-spec", Section: "spec.md#determining-support"}
 	TagPagination      = Clause{ID: "DC-50", Level: Must, Spec: "distribution-spec", Section: "spec.md#listing-tags"}
 )
 

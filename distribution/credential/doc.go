@@ -1,5 +1,6 @@
-// Package credential finds, read-only, the credentials that other tools have stored for a
-// registry: containers' auth.json, Docker's config.json and the credential helpers they name.
+// Package credential finds the credentials that this and other tools have stored for a registry, in
+// containers' auth.json, Docker's config.json and the credential helpers they name, and stores and
+// erases them there.
 //
 // The first file that knows the registry decides, in this order: Options.File alone if given;
 // $REGISTRY_AUTH_FILE alone if set; else $XDG_RUNTIME_DIR/containers/auth.json (or
@@ -9,5 +10,7 @@
 // containers-auth.json(5) and of Docker.
 //
 // It refuses to be led: a helper is asked for the exact host only, its name cannot be a path, its
-// output and its time are bounded, and no error text holds a secret. It never writes.
+// output and its time are bounded, and no error text holds a secret. Lookup never writes; Store and
+// Erase change one file, the one that podman and skopeo would change, by rename, and keep whatever
+// else it holds.
 package credential

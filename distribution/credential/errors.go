@@ -8,11 +8,15 @@ var (
 	ErrFile = errors.New("unusable credential file")
 	// ErrHelper: a credential helper is missing or failed.
 	ErrHelper = errors.New("credential helper")
+	// ErrAbsent: there is no credential to erase.
+	ErrAbsent = errors.New("not logged in")
+	// ErrName: credentials cannot be kept under this name.
+	ErrName = errors.New("not a registry or a path in one")
 )
 
 // Error says which file or helper could not be used.
 type Error struct {
-	Op      string // "read" or "ask"
+	Op      string // "read", "ask", "store", ...
 	Subject string // the file, or the helper and the host
 	Err     error
 }

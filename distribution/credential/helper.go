@@ -22,40 +22,67 @@ const (
 
 // ask runs docker-credential-<helper> get, with the server on its standard input.
 func ask(ctx context.Context, helper, server string) (Credential, error) {
+	out, err := runHelper(ctx, helper, "get", server)
+	if errors.Is(err, errNoCredential) {
+		return Credential{}, nil
+	}
 	fail := func(err error) (Credential, error) {
 		return Credential{}, &Error{Op: "ask", Subject: fmt.Sprintf("helper %q for %q", helper, server), Err: err}
 	}
-	if !validHelper(helper) {
-		return fail(fmt.Errorf("%w: not the name of a program", ErrHelper))
-	}
-	ctx, cancel := context.WithTimeout(ctx, helperTime)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "docker-credential-"+helper, "get") //nolint:gosec // the user's own configuration names it
-	cmd.Stdin = strings.NewReader(server)
-	out, errOut := &limited{max: helperOutput}, &limited{max: 4096}
-	cmd.Stdout, cmd.Stderr = out, errOut
-	cmd.WaitDelay = time.Second
-	if err := cmd.Run(); err != nil {
-		text := strings.ToLower(out.buf.String() + errOut.buf.String())
-		if strings.Contains(text, "credentials not found") || strings.Contains(text, "no credentials") {
-			return Credential{}, nil
-		}
-		if ctx.Err() != nil {
-			return fail(fmt.Errorf("%w: %w", ErrHelper, ctx.Err()))
-		}
-		if errors.Is(err, exec.ErrNotFound) {
-			return fail(fmt.Errorf("%w: docker-credential-%s is not installed", ErrHelper, helper))
-		}
-		return fail(fmt.Errorf("%w: %w", ErrHelper, err))
+	if err != nil {
+		return fail(err)
 	}
 	var answer struct{ Username, Secret string }
-	if err := json.Unmarshal(out.buf.Bytes(), &answer); err != nil {
+	if err := json.Unmarshal(out, &answer); err != nil {
 		return fail(fmt.Errorf("%w: the answer is not JSON", ErrHelper))
 	}
 	if answer.Username == tokenUser {
 		return Credential{IdentityToken: answer.Secret}, nil
 	}
 	return Credential{Username: answer.Username, Password: answer.Secret}, nil
+}
+
+// tell runs docker-credential-<helper> store or erase.
+func tell(ctx context.Context, helper, verb, server, input string) error {
+	_, err := runHelper(ctx, helper, verb, input)
+	switch {
+	case errors.Is(err, errNoCredential):
+		return ErrAbsent
+	case err != nil:
+		return &Error{Op: verb + " by", Subject: fmt.Sprintf("helper %q for %q", helper, server), Err: err}
+	}
+	return nil
+}
+
+// errNoCredential: the helper knows of none.
+var errNoCredential = errors.New("no such credential")
+
+// runHelper gives what docker-credential-<helper> verb prints for the input.
+func runHelper(ctx context.Context, helper, verb, input string) ([]byte, error) {
+	if !validHelper(helper) {
+		return nil, fmt.Errorf("%w: not the name of a program", ErrHelper)
+	}
+	ctx, cancel := context.WithTimeout(ctx, helperTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "docker-credential-"+helper, verb) //nolint:gosec // the user's own configuration names it
+	cmd.Stdin = strings.NewReader(input)
+	out, errOut := &limited{max: helperOutput}, &limited{max: 4096}
+	cmd.Stdout, cmd.Stderr = out, errOut
+	cmd.WaitDelay = time.Second
+	err := cmd.Run()
+	if err == nil {
+		return out.buf.Bytes(), nil
+	}
+	text := strings.ToLower(out.buf.String() + errOut.buf.String())
+	switch {
+	case strings.Contains(text, "credentials not found"), strings.Contains(text, "no credentials"):
+		return nil, errNoCredential
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("%w: %w", ErrHelper, ctx.Err())
+	case errors.Is(err, exec.ErrNotFound):
+		return nil, fmt.Errorf("%w: docker-credential-%s is not installed", ErrHelper, helper)
+	}
+	return nil, fmt.Errorf("%w: %w", ErrHelper, err)
 }
 
 // validHelper keeps a configuration file from naming a program by its path.

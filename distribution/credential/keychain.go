@@ -47,8 +47,10 @@ type Options struct {
 	Getenv func(string) string
 	// Home replaces os.UserHomeDir.
 	Home string
-	// Ask replaces the execution of docker-credential-<helper>.
+	// Ask replaces the execution of docker-credential-<helper> get.
 	Ask func(ctx context.Context, helper, server string) (Credential, error)
+	// Tell replaces the execution of docker-credential-<helper> store and erase.
+	Tell func(ctx context.Context, helper, verb, server, input string) error
 }
 
 // Keychain looks credentials up. It may be used by several goroutines.
@@ -69,6 +71,9 @@ func New(o Options) *Keychain {
 	}
 	if o.Ask == nil {
 		o.Ask = ask
+	}
+	if o.Tell == nil {
+		o.Tell = tell
 	}
 	return &Keychain{o: o}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // TokenServer issues bearer tokens by GET and by OAuth2 POST, and guards a registry with them.
@@ -16,8 +17,10 @@ type TokenServer struct {
 	URL string
 	// Username and Password are what a GET must bring; "" lets anonymous clients in.
 	Username, Password string
-	// RefreshToken is what a POST must bring; "" refuses POST.
+	// RefreshToken is what a POST must bring, or gets for user and password; "" refuses POST.
 	RefreshToken string
+	// Signer makes the tokens; nil makes tokens that only Guard knows.
+	Signer *Signer
 	// ExpiresIn is what answers say, in seconds; 0 leaves it out.
 	ExpiresIn int
 
@@ -61,10 +64,19 @@ func (ts *TokenServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	token := fmt.Sprintf("token-%d", len(ts.log))
+	if ts.Signer != nil {
+		if token, err = ts.Signer.token(scopes, 5*time.Minute); err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+	}
 	ts.issued[token] = scopes
 	answer := map[string]any{"token": token}
 	if r.Method == http.MethodPost {
 		answer = map[string]any{"access_token": token}
+		if r.PostForm.Get("access_type") == "offline" {
+			answer["refresh_token"] = ts.RefreshToken
+		}
 	}
 	if ts.ExpiresIn != 0 {
 		answer["expires_in"] = ts.ExpiresIn
@@ -79,6 +91,10 @@ func (ts *TokenServer) check(r *http.Request) (scopes string, err error) {
 			return "", err
 		}
 		scopes = r.PostForm.Get("scope")
+		if r.PostForm.Get("grant_type") == "password" && ts.RefreshToken != "" &&
+			r.PostForm.Get("username") == ts.Username && r.PostForm.Get("password") == ts.Password {
+			return scopes, nil
+		}
 		if ts.RefreshToken == "" || r.PostForm.Get("refresh_token") != ts.RefreshToken ||
 			r.PostForm.Get("grant_type") != "refresh_token" || r.PostForm.Get("client_id") == "" {
 			return scopes, errRefused
