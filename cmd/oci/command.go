@@ -55,6 +55,8 @@ func verbs() []verb {
 		{"unpack", groupImage, true, unpackCommand},
 		{"bundle", groupImage, true, bundleCommand},
 		{"serve", groupImage, false, serveCommand},
+		{"login", groupTool, false, loginCommand},
+		{"logout", groupTool, false, logoutCommand},
 		{"mirrors", groupTool, false, mirrorsCommand},
 		{"spec", groupTool, false, specCommand},
 		{"validate", groupTool, false, validateCommand},

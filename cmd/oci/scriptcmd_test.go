@@ -42,7 +42,7 @@ func userNamespaces() bool {
 // scriptCommands are the commands that scripts have beside testscript's own:
 //
 //	registry [--writable] DIR   serve DIR by `oci serve`; sets $REGISTRY to its address
-//	docker-registry             start Debian's docker-registry, empty; sets $REGISTRY
+//	docker-registry [HTPASSWD]  start Debian's docker-registry, empty, for the users in a file; sets $REGISTRY
 //	flip FILE                   change one byte in the middle of FILE
 //	tree DIR                    print the names, types and modes below DIR, sorted
 //	blob NAME LAYOUT            set $NAME to the path of the largest blob of an OCI layout
@@ -96,15 +96,19 @@ func cmdRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	serveIn(ts, addr, cmd)
 }
 
-func cmdDockerRegistry(ts *testscript.TestScript, neg bool, _ []string) {
+func cmdDockerRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("docker-registry cannot be negated")
 	}
 	addr, dir := freeAddr(ts), ts.MkAbs("docker-registry")
 	ts.Check(os.MkdirAll(dir, 0o700))
 	config := filepath.Join(dir, "config.yml")
-	ts.Check(os.WriteFile(config, fmt.Appendf(nil,
-		"version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}\nhttp: {addr: %s}\n", dir, addr), 0o600))
+	text := fmt.Appendf(nil,
+		"version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}\nhttp: {addr: %s}\n", dir, addr)
+	if len(args) > 0 {
+		text = fmt.Appendf(text, "auth: {htpasswd: {realm: test, path: %s}}\n", ts.MkAbs(args[0]))
+	}
+	ts.Check(os.WriteFile(config, text, 0o600))
 	serveIn(ts, addr, exec.Command("docker-registry", "serve", config))
 }
 
