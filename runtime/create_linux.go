@@ -45,6 +45,8 @@ type creation struct {
 	files   []uintptr
 	console [2]int // a socket pair for the terminal's master
 	unlock  func()
+
+	rulesDone, pidFileDone bool
 }
 
 // Create makes a container whose process waits for Start. On failure nothing of it remains.
@@ -117,7 +119,7 @@ func (c *creation) directory() error {
 		}
 		return err
 	}
-	unlock, err := c.Container.lock()
+	unlock, err := c.Container.lock(context.Background())
 	if err != nil {
 		return errors.Join(err, os.Remove(c.dir))
 	}
@@ -178,6 +180,10 @@ func (c *creation) descriptors(context.Context) error {
 	}
 	c.fds = plan.FDs{Preserve: c.PreserveFDs, Console: -1, Root: -1}
 	for i := range c.PreserveFDs {
+		// One that is closed, or was opened here (all of those are close-on-exec), is not the caller's to hand on.
+		if flags, err := unix.FcntlInt(uintptr(3+i), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC != 0 {
+			return fmt.Errorf("%w: descriptor %d is to be preserved, and is not open", ErrConfig, 3+i)
+		}
 		c.files = append(c.files, uintptr(3+i))
 	}
 	var sync [2]int
@@ -273,9 +279,18 @@ func (c *creation) compile(context.Context) error {
 	if c.OwnStdio && !c.Spec.Process.Terminal && c.Spec.Process.User.UID != uint32(os.Geteuid()) {
 		in.OwnStdio = c.pipes()
 	}
-	var err error
-	c.live.plan, err = plan.Compile(in)
-	return err
+	done, err := c.resolver(&in.Host)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if c.live.plan, err = plan.Compile(in); err != nil {
+		return err
+	}
+	for _, w := range c.live.plan.Warnings {
+		c.rt.log.Warn("left out of the container", "what", w)
+	}
+	return nil
 }
 
 // pipes are the standard descriptors that are pipes or sockets.
@@ -308,9 +323,9 @@ func (l *live) signalSync() error {
 }
 
 // idMaps writes the maps of a new user namespace, and follows the process to its child if it makes one.
-func (c *creation) idMaps(context.Context) error {
+func (c *creation) idMaps(ctx context.Context) error {
 	if c.live.plan.MapIDs {
-		if err := c.live.proc.Await(plan.PointMapped); err != nil {
+		if err := c.live.proc.Await(ctx, plan.PointMapped); err != nil {
 			return err
 		}
 		if err := writeIDMaps(c.live.proc.Pid, c.Spec.Linux); err != nil {
@@ -321,18 +336,20 @@ func (c *creation) idMaps(context.Context) error {
 		}
 	}
 	if c.live.plan.LateFork {
-		return c.live.proc.AwaitChild()
+		return c.live.proc.AwaitChild(ctx)
 	}
 	return nil
 }
 
 // settle waits until everything is done but the start.
-func (c *creation) settle(context.Context) error {
-	if err := c.live.proc.Await(plan.PointReady); err != nil {
+func (c *creation) settle(ctx context.Context) error {
+	if err := c.live.proc.Await(ctx, plan.PointReady); err != nil {
 		return c.died(err)
 	}
-	if err := c.deviceRules(); err != nil {
-		return err
+	if !c.rulesDone {
+		if err := c.deviceRules(); err != nil {
+			return err
+		}
 	}
 	if c.Spec.Process.Terminal {
 		return c.takeConsole()
@@ -381,6 +398,7 @@ func (c *creation) record(context.Context) error {
 		if err := writeFile(c.PidFile, []byte(strconv.Itoa(pid)), 0o644); err != nil {
 			return err
 		}
+		c.pidFileDone = true
 	}
 	if err := writeRecord(c.dir, &c.state); err != nil {
 		return err
@@ -424,8 +442,8 @@ func (c *creation) undo(ctx context.Context) {
 			c.rt.log.Warn("the cgroup of a container that could not be created remains", "id", c.CreateOptions.ID, "error", err)
 		}
 	}
-	if c.PidFile != "" {
-		os.Remove(c.PidFile) // it may not be there
+	if c.pidFileDone {
+		os.Remove(c.PidFile) // what was written before the failure
 	}
 	if err := os.RemoveAll(c.dir); err != nil {
 		c.rt.log.Warn("the state of a container that could not be created remains", "id", c.CreateOptions.ID, "error", err)

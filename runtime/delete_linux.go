@@ -55,22 +55,33 @@ func removeDirectory(dir string) error {
 	return nil
 }
 
-// DeleteLeftover removes what remains of a container whose state cannot be read: a creation that was killed. It reports whether there was something.
-func (r *Runtime) DeleteLeftover(id string) (bool, error) {
-	if !ValidID(id) {
-		return false, &Error{Op: "delete", Subject: id, Err: ErrInvalidID}
+// Delete removes the container id, as Container.Delete does. Where its state cannot be read, because its creation was
+// killed or the file is damaged, what remains of it is removed. ErrNotExist if there is nothing.
+func (r *Runtime) Delete(ctx context.Context, id string, force bool) error {
+	c, err := r.Load(id)
+	if err == nil {
+		return c.Delete(ctx, force)
 	}
-	c := &Container{rt: r, dir: filepath.Join(r.root, id)}
-	unlock, err := c.lock()
-	if errors.Is(err, ErrNotExist) {
-		return false, nil
+	if errors.Is(err, ErrInvalidID) {
+		return err
 	}
+	wrap := func(err error) error { return &Error{Op: "delete", Subject: id, Err: err} }
+	left := &Container{rt: r, dir: filepath.Join(r.root, id)}
+	lockCtx, cancel := context.WithTimeoutCause(ctx, deleteTimeout, errors.New("it takes too long"))
+	defer cancel()
+	unlock, err := left.lock(lockCtx)
 	if err != nil {
-		return false, &Error{Op: "delete", Subject: id, Err: err}
+		return wrap(err)
+	}
+	// The lock may have been that of its creation, which is complete now.
+	if c, err := r.Load(id); err == nil {
+		unlock()
+		return c.Delete(ctx, force)
 	}
 	defer unlock()
-	if err := os.RemoveAll(c.dir); err != nil {
-		return true, &Error{Op: "delete", Subject: id, Err: err}
+	r.log.Warn("the state of a container cannot be read; a cgroup of its may remain", "id", id)
+	if err := os.RemoveAll(left.dir); err != nil {
+		return wrap(err)
 	}
-	return true, nil
+	return nil
 }

@@ -120,11 +120,11 @@ func (e *creation) startExec(ctx context.Context, o ExecOptions, pidfd int) erro
 	}
 	e.closeGiven()
 	if e.live.plan.LateFork {
-		if err := e.live.proc.AwaitChild(); err != nil {
+		if err := e.live.proc.AwaitChild(ctx); err != nil {
 			return err
 		}
 	}
-	if err := e.live.proc.Await(plan.PointReady); err != nil {
+	if err := e.live.proc.Await(ctx, plan.PointReady); err != nil {
 		return e.died(err)
 	}
 	if o.Process.Terminal {
@@ -140,7 +140,7 @@ func (e *creation) startExec(ctx context.Context, o ExecOptions, pidfd int) erro
 	if _, err := unix.Write(e.live.sync, []byte{1, 1}); err != nil {
 		return err
 	}
-	return e.live.proc.AwaitProgram()
+	return e.live.proc.AwaitProgram(ctx)
 }
 
 func (e *creation) undoExec() {

@@ -33,9 +33,14 @@ func (c *creation) hooks(ctx context.Context) error {
 	if h == nil || len(prestart)+len(h.CreateRuntime)+len(h.CreateContainer) == 0 {
 		return nil
 	}
-	if err := c.live.proc.Await(plan.PointHooks); err != nil {
+	if err := c.live.proc.Await(ctx, plan.PointHooks); err != nil {
 		return c.died(err)
 	}
+	// The nodes are made, so the rules can come; a hook may add to them.
+	if err := c.deviceRules(); err != nil {
+		return err
+	}
+	c.rulesDone = true
 	state := c.specState(specs.StateCreating)
 	state.Pid = c.live.proc.Pid
 	for _, kind := range []struct {
@@ -129,6 +134,7 @@ func runHook(ctx context.Context, h specs.Hook, state specs.State) error {
 		cmd.Args = h.Args
 	}
 	cmd.Env = append([]string{}, h.Env...)
+	cmd.Dir = state.Bundle // where runc runs them
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(raw), out, out
 	cmd.WaitDelay = time.Second // a hook whose child holds its output must not hang us
 	err = cmd.Run()
@@ -235,12 +241,12 @@ func runContainerHook(ctx context.Context, h specs.Hook, pointer string, pid int
 // superviseHook waits for the end of a hook, and kills it when ctx ends first.
 func superviseHook(ctx context.Context, p *launch.Process, late bool) error {
 	if late {
-		if err := p.AwaitChild(); err != nil {
+		if err := p.AwaitChild(ctx); err != nil {
 			p.Wait() // the failure is told
 			return err
 		}
 	}
-	if err := p.AwaitProgram(); err != nil {
+	if err := p.AwaitProgram(ctx); err != nil {
 		p.Wait() // the failure is told
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 
 // hostFacts asks the machine what compiling s needs to know, and no more.
 func hostFacts(s *specs.Spec) plan.Host {
-	h := plan.Host{Kind: fileKind}
+	h := plan.Host{Kind: fileKind, Own: ownNamespaceFile}
 	h.LastCap = -1
 	for n := 0; n < 64; n++ {
 		in, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(n), 0, 0, 0)
@@ -45,6 +45,20 @@ func inUserNamespace() bool {
 	}
 	f := bytes.Fields(raw)
 	return len(f) != 3 || string(f[0]) != "0" || string(f[1]) != "0" || string(f[2]) != "4294967295"
+}
+
+// ownNamespaceFile tells whether a file names a namespace that this process is in.
+func ownNamespaceFile(path string) bool {
+	var st, own unix.Stat_t
+	if unix.Stat(path, &st) != nil {
+		return false
+	}
+	for _, n := range plan.Namespaces() {
+		if unix.Stat("/proc/self/ns/"+n.File, &own) == nil && own.Ino == st.Ino && own.Dev == st.Dev {
+			return true
+		}
+	}
+	return false
 }
 
 func fileKind(path string) (plan.FileKind, error) {

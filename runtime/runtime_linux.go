@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -118,8 +119,9 @@ func (r *Runtime) List(context.Context) ([]*Container, error) {
 	return out, nil
 }
 
-// lock keeps other processes away from the container until the returned function is called.
-func (c *Container) lock() (func(), error) {
+// lock keeps other processes away from the container until the returned function is called. It waits for another operation to
+// end as long as ctx allows. ErrNotExist if there is no such container any more, also if another has its name by then.
+func (c *Container) lock(ctx context.Context) (func(), error) {
 	fd, err := unix.Open(c.dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		if errors.Is(err, unix.ENOENT) {
@@ -127,14 +129,48 @@ func (c *Container) lock() (func(), error) {
 		}
 		return nil, err
 	}
-	for {
-		err := unix.Flock(fd, unix.LOCK_EX)
-		if !errors.Is(err, unix.EINTR) {
-			if err != nil {
-				unix.Close(fd) // a directory, only read
-				return nil, err
-			}
-			return func() { unix.Close(fd) }, nil // closing gives up the lock
+	if err := flock(ctx, fd); err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	var held, now unix.Stat_t
+	if err := unix.Fstat(fd, &held); err == nil {
+		err = unix.Lstat(c.dir, &now)
+		if err != nil || held.Ino != now.Ino || held.Dev != now.Dev {
+			unix.Close(fd)
+			return nil, ErrNotExist
 		}
 	}
+	return func() { unix.Close(fd) }, nil
+}
+
+// lockInterval is how often a lock that another process has is tried again: flock(2) has no time-out.
+const lockInterval = 5 * time.Millisecond
+
+func flock(ctx context.Context, fd int) error {
+	for {
+		err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, unix.EINTR):
+			continue
+		case !errors.Is(err, unix.EWOULDBLOCK):
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for another operation on it: %w", context.Cause(ctx))
+		case <-time.After(lockInterval):
+		}
+	}
+}
+
+// locked tells whether another process is at work on the container.
+func (c *Container) locked() bool {
+	fd, err := unix.Open(c.dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	return errors.Is(unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
 }

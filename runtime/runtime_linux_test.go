@@ -444,8 +444,11 @@ func TestHostileStateFiles(t *testing.T) {
 			if list, err := r.List(context.Background()); err != nil || len(list) != 0 {
 				t.Errorf("list: %v, %v", list, err)
 			}
-			if found, err := r.DeleteLeftover("x"); !found || err != nil {
-				t.Errorf("delete: %v, %v", found, err)
+			if err := r.Delete(context.Background(), "x", false); err != nil {
+				t.Errorf("delete: %v", err)
+			}
+			if err := r.Delete(context.Background(), "x", false); !errors.Is(err, ErrNotExist) {
+				t.Errorf("second delete: %v", err)
 			}
 		})
 	}

@@ -35,8 +35,8 @@ func (r *Runtime) Create(context.Context, CreateOptions) (*Container, error) {
 // Plan returns errors.ErrUnsupported.
 func (r *Runtime) Plan(CreateOptions) (string, error) { return "", errors.ErrUnsupported }
 
-// DeleteLeftover returns errors.ErrUnsupported.
-func (r *Runtime) DeleteLeftover(string) (bool, error) { return false, errors.ErrUnsupported }
+// Delete returns errors.ErrUnsupported.
+func (r *Runtime) Delete(context.Context, string, bool) error { return errors.ErrUnsupported }
 
 // ID returns "".
 func (c *Container) ID() string { return "" }

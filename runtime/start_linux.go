@@ -23,7 +23,7 @@ func (c *Container) Start(ctx context.Context) error {
 		}
 		return e
 	}
-	unlock, err := c.lock()
+	unlock, err := c.lock(ctx)
 	if err != nil {
 		return wrap(err)
 	}
@@ -55,7 +55,7 @@ func (c *Container) startAttached(ctx context.Context) error {
 	if err := c.startHooks(ctx, c.live.proc, c.live.signalSync); err != nil {
 		return err
 	}
-	err := c.live.proc.AwaitProgram()
+	err := c.live.proc.AwaitProgram(ctx)
 	c.live.close()
 	return err
 }
@@ -95,7 +95,7 @@ func (c *Container) startFIFO(ctx context.Context) error {
 	if err := c.startHooks(ctx, p, signal); err != nil {
 		return err
 	}
-	err = p.AwaitProgram()
+	err = p.AwaitProgram(ctx)
 	os.Remove(filepath.Join(c.dir, reportFIFO)) // of no more use
 	return c.nameStep(err)
 }
@@ -120,7 +120,7 @@ func (c *Container) startHooks(ctx context.Context, p *launch.Process, signal fu
 	if h == nil || len(h.StartContainer) == 0 {
 		return nil
 	}
-	if err := p.AwaitStart(); err != nil {
+	if err := p.AwaitStart(ctx); err != nil {
 		return c.nameStep(err)
 	}
 	state := c.specState(specs.StateCreated)

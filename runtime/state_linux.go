@@ -13,6 +13,9 @@ import (
 
 // Status asks the kernel what the container is doing.
 func (c *Container) Status() Status {
+	if c.state.Pid == 0 && c.live == nil && c.locked() {
+		return specs.StateCreating
+	}
 	if !c.state.alive() {
 		return specs.StateStopped
 	}

@@ -97,7 +97,11 @@ func writeFile(path string, content []byte, perm os.FileMode) error {
 	if err != nil {
 		return &os.PathError{Op: "create", Path: tmp, Err: err}
 	}
-	_, err = unix.Write(fd, content)
+	for err == nil && len(content) > 0 {
+		var n int
+		n, err = unix.Write(fd, content)
+		content = content[max(n, 0):]
+	}
 	if cerr := unix.Close(fd); err == nil {
 		err = cerr
 	}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-pipeline/oci/conformance/spec"
+	"github.com/oci-pipeline/oci/runtime/internal/launch"
 )
 
 // Wait waits until the container's first process has ended. Its exit status is known to the process that created the container,
@@ -47,39 +48,7 @@ func (c *Container) waitEnd(ctx context.Context) error {
 	if c.live == nil && !c.state.alive() {
 		return nil // the id belongs to another process now
 	}
-	return pollEnd(ctx, fd)
-}
-
-// pollEnd waits until fd is readable. A pipe that is closed when ctx ends wakes it.
-func pollEnd(ctx context.Context, fd int) error {
-	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	if ctx.Done() != nil {
-		var wake [2]int
-		if err := unix.Pipe2(wake[:], unix.O_CLOEXEC); err != nil {
-			return err
-		}
-		defer unix.Close(wake[0])                                      // a pipe
-		stop := context.AfterFunc(ctx, func() { unix.Close(wake[1]) }) // a pipe
-		defer func() {
-			if stop() {
-				unix.Close(wake[1]) // a pipe
-			}
-		}()
-		fds = append(fds, unix.PollFd{Fd: int32(wake[0]), Events: unix.POLLIN})
-	}
-	for {
-		_, err := unix.Poll(fds, -1)
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case err != nil:
-			return err
-		case fds[0].Revents != 0:
-			return nil
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		}
-	}
+	return launch.WaitIn(ctx, fd)
 }
 
 // Kill sends sig to the container's first process; all sends it to every process of the container's cgroup, which is
@@ -141,6 +110,12 @@ func (c *Container) killAll(sig unix.Signal, wrap func(error) error) error {
 // killTimeout is how long SIGKILL may take: a process in an uninterruptible sleep does not end.
 const killTimeout = 10 * time.Second
 
+// frozenTimeout is how long to wait before looking whether the container is frozen: nearly all end within a millisecond.
+const frozenTimeout = 100 * time.Millisecond
+
+// deleteTimeout bounds a deletion as a whole, together with the waiting for another operation.
+const deleteTimeout = 30 * time.Second
+
 // Delete removes what is left of a stopped container: its cgroup and its state. A created one is killed first, as engines expect; a running one
 // only with force.
 func (c *Container) Delete(ctx context.Context, force bool) error {
@@ -151,11 +126,22 @@ func (c *Container) Delete(ctx context.Context, force bool) error {
 		}
 		return e
 	}
-	unlock, err := c.lock()
+	if force {
+		// Before the lock: an operation that waits for this process would hold it for as long.
+		if err := c.Kill(ctx, unix.SIGKILL, false); err != nil && !errors.Is(err, ErrNotRunning) {
+			return wrap(err)
+		}
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, deleteTimeout, errors.New("it takes too long"))
+	defer cancel()
+	unlock, err := c.lock(ctx)
 	if err != nil {
 		return wrap(err)
 	}
 	defer unlock()
+	if rec, err := readRecord(c.dir); err == nil && c.state.Pid == 0 {
+		c.state = rec // it was being created when it was loaded
+	}
 	status := c.Status()
 	if status == specs.StateRunning && !force {
 		return wrap(fmt.Errorf("%w: it is %s", ErrRunning, status))
@@ -175,9 +161,24 @@ func (c *Container) end(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, killTimeout, errors.New("its process does not end"))
 	defer cancel()
-	if c.live != nil && c.live.proc != nil && c.live.proc.Pid > 0 {
-		_, err := c.Wait(ctx)
-		return err
+	wait := func(ctx context.Context) error {
+		if c.live != nil && c.live.proc != nil && c.live.proc.Pid > 0 {
+			_, err := c.Wait(ctx)
+			return err
+		}
+		return c.waitEnd(ctx)
 	}
-	return c.waitEnd(ctx)
+	soon, cancelSoon := context.WithTimeout(ctx, frozenTimeout)
+	defer cancelSoon()
+	err := wait(soon)
+	if m := c.manager(); err != nil && soon.Err() != nil && m != nil {
+		// On cgroup v1 a frozen process does not die of SIGKILL.
+		if frozen, ferr := m.Frozen(); ferr == nil && frozen {
+			if terr := m.Thaw(); terr != nil {
+				return errors.Join(err, terr)
+			}
+		}
+		err = wait(ctx)
+	}
+	return err
 }

@@ -189,18 +189,7 @@ func (a *app) removeState(ctx context.Context, id string, force bool) error {
 	if err != nil {
 		return err
 	}
-	c, err := rt.Load(id)
-	if err == nil {
-		return c.Delete(ctx, force)
-	}
-	if errors.Is(err, runtime.ErrInvalidID) {
-		return err
-	}
-	found, errLeft := rt.DeleteLeftover(id)
-	if found || errLeft != nil {
-		return errLeft
-	}
-	return err
+	return rt.Delete(ctx, id, force)
 }
 
 func planCommand(a *app) *cobra.Command {

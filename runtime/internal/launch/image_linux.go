@@ -10,7 +10,6 @@ import (
 
 // Addresses and layout of the program. The interpreter knows dataBase and the offsets of a step.
 const (
-	page     = 4096
 	codeBase = 0x10000000
 	dataBase = 0x20000000
 	slotBase = 0x30000000
@@ -23,6 +22,14 @@ const (
 	elfHeader  = 64
 	elfProgram = 56
 )
+
+// pageSize is the largest page that a kernel for this machine may use: segments begin on such boundaries.
+func pageSize() int {
+	if runtime.GOARCH == "amd64" {
+		return 4096
+	}
+	return 65536
+}
 
 // order is the byte order of the machines that have an interpreter.
 var order = binary.LittleEndian
@@ -175,7 +182,7 @@ func (im *image) append(b []byte, align int) int {
 // elf puts code and data into an executable of three segments.
 func (im *image) elf(code []byte) []byte {
 	codeOff := elfHeader + 4*elfProgram
-	dataOff := (codeOff + len(code) + page - 1) &^ (page - 1)
+	dataOff := (codeOff + len(code) + pageSize() - 1) &^ (pageSize() - 1)
 	out := make([]byte, dataOff, dataOff+len(im.data))
 	copy(out, "\x7fELF\x02\x01\x01")
 	order.PutUint16(out[16:], 2) // ET_EXEC
@@ -203,7 +210,7 @@ func program(b []byte, kind, flags uint32, off, addr, filesz, memsz uint64) {
 	order.PutUint64(b[24:], addr)
 	order.PutUint64(b[32:], filesz)
 	order.PutUint64(b[40:], memsz)
-	order.PutUint64(b[48:], page)
+	order.PutUint64(b[48:], uint64(pageSize()))
 }
 
 func elfMachine() uint16 {

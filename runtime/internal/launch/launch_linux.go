@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"syscall"
@@ -113,8 +114,8 @@ func writeAll(fd int, b []byte) error {
 }
 
 // Await reads records until the process reports point. Its error is a *Failure if a step failed, or ErrGone.
-func (p *Process) Await(point plan.Point) error {
-	r, err := p.next()
+func (p *Process) Await(ctx context.Context, point plan.Point) error {
+	r, err := p.next(ctx)
 	switch {
 	case err != nil:
 		return err
@@ -128,14 +129,14 @@ func (p *Process) Await(point plan.Point) error {
 
 // AwaitChild waits for the report of a plan with LateFork that names the container's first process, and
 // follows it. What that child reports may come before; it is kept for later.
-func (p *Process) AwaitChild() error {
+func (p *Process) AwaitChild(ctx context.Context) error {
 	var early []report
 	for {
-		r, err := p.next()
+		r, err := p.next(ctx)
 		if err != nil {
 			p.pending = early
 			if len(early) > 0 { // the process that began failed, and has no child
-				return p.Await(0)
+				return p.Await(ctx, 0)
 			}
 			return err
 		}
@@ -148,8 +149,8 @@ func (p *Process) AwaitChild() error {
 }
 
 // AwaitProgram waits until execve has succeeded or failed.
-func (p *Process) AwaitProgram() error {
-	r, err := p.next()
+func (p *Process) AwaitProgram(ctx context.Context) error {
+	r, err := p.next(ctx)
 	switch {
 	case errors.Is(err, ErrGone):
 		return nil
@@ -162,7 +163,7 @@ func (p *Process) AwaitProgram() error {
 }
 
 // AwaitStart waits until the process has been let go and waits for the startContainer hooks.
-func (p *Process) AwaitStart() error { return p.Await(plan.PointStart) }
+func (p *Process) AwaitStart(ctx context.Context) error { return p.Await(ctx, plan.PointStart) }
 
 // Attach returns a Process for one that an earlier process started. Its failures have no step name.
 func Attach(pid, report int) *Process {
@@ -173,7 +174,7 @@ func Attach(pid, report int) *Process {
 type report struct{ kind, a, b uint32 }
 
 // next returns the next record; ErrGone at the end of file.
-func (p *Process) next() (report, error) {
+func (p *Process) next(ctx context.Context) (report, error) {
 	if len(p.pending) > 0 {
 		r := p.pending[0]
 		p.pending = p.pending[1:]
@@ -181,6 +182,11 @@ func (p *Process) next() (report, error) {
 	}
 	var buf [plan.RecordSize]byte
 	for n := 0; n < len(buf); {
+		if ctx.Done() != nil { // else the read may wait as well
+			if err := WaitIn(ctx, p.report); err != nil {
+				return report{}, err
+			}
+		}
 		m, err := unix.Read(p.report, buf[n:])
 		switch {
 		case errors.Is(err, unix.EINTR):
@@ -193,6 +199,34 @@ func (p *Process) next() (report, error) {
 		n += m
 	}
 	return report{order.Uint32(buf[:]), order.Uint32(buf[4:]), order.Uint32(buf[8:])}, nil
+}
+
+// WaitIn waits until fd can be read, is at its end, or ctx has ended.
+func WaitIn(ctx context.Context, fd int) error {
+	var wake [2]int
+	if err := unix.Pipe2(wake[:], unix.O_CLOEXEC); err != nil {
+		return err
+	}
+	defer unix.Close(wake[0])
+	stop := context.AfterFunc(ctx, func() { unix.Close(wake[1]) }) // its end of file wakes the poll
+	defer func() {
+		if stop() {
+			unix.Close(wake[1])
+		}
+	}()
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}, {Fd: int32(wake[0]), Events: unix.POLLIN}}
+	for {
+		_, err := unix.Poll(fds, -1)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return err
+		case fds[0].Revents != 0:
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // follow takes over from the process that began to the child that goes on.

@@ -115,15 +115,15 @@ func execute(t testing.TB, dir string, s *specs.Spec) result {
 	}
 	defer p.Close()
 	if pl.MapIDs {
-		if err := p.Await(plan.PointMapped); err != nil {
+		if err := p.Await(t.Context(), plan.PointMapped); err != nil {
 			return result{err: err}
 		}
 		t.Fatal("no maps here")
 	}
-	err = p.Await(plan.PointReady)
+	err = p.Await(t.Context(), plan.PointReady)
 	if err == nil {
 		unix.Write(sync[1], []byte{1, 1})
-		err = p.AwaitProgram()
+		err = p.AwaitProgram(t.Context())
 	}
 	var text strings.Builder
 	buf := make([]byte, 4096)

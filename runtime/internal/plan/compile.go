@@ -4,6 +4,7 @@ package plan
 
 import (
 	"path"
+	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -33,7 +34,7 @@ type Input struct {
 
 // Compile returns the plan for in. Its errors are of type *Error.
 func Compile(in Input) (*Plan, error) {
-	c := &compiler{Input: in, builder: newBuilder(in.FDs)}
+	c := &compiler{Input: in, builder: newBuilder(in.FDs), sources: map[int]Slot{}}
 	if in.Spec == nil || in.Spec.Process == nil || in.Spec.Root == nil && !in.Rootfs {
 		return nil, invalid("", "process and root are required to make a container")
 	}
@@ -59,14 +60,17 @@ type compiler struct {
 	*builder
 	linux *specs.Linux
 
-	newNS   uint64 // CLONE_NEW* flags of the namespaces that are made
-	haveNS  uint64 // those made or joined
-	root    Slot   // the root file system
-	proc    Slot   // a procfs of the container's own
-	dev     Slot   // the container's /dev, when this plan sets it up
-	nullFD  Slot   // the host's /dev/null, for masking
-	program Slot   // address of the path of the program
-	own     bool   // /dev is ours to fill
+	newNS   uint64       // CLONE_NEW* flags of the namespaces that are made
+	haveNS  uint64       // those made or joined
+	root    Slot         // the root file system
+	proc    Slot         // a procfs of the container's own
+	dev     Slot         // the container's /dev, when this plan sets it up
+	nullFD  Slot         // the host's /dev/null, for masking
+	program Slot         // address of the path of the program
+	own     bool         // /dev is ours to fill
+	many    bool         // so many mounts that descriptors are closed at once
+	oldRoot Slot         // the host's root, kept to be made a slave
+	sources map[int]Slot // bind sources, by mount, that were opened before the user namespace
 }
 
 func (c *compiler) private(flag uint64) bool { return c.newNS&flag != 0 }
@@ -97,20 +101,73 @@ func (c *compiler) rootfs() error {
 	if len(c.linux.MaskedPaths) > 0 {
 		c.openNull()
 	}
+	if c.root == 0 {
+		c.openRoot()
+	}
+	c.pointer = "/root/path"
+	at := c.rootPath()
+	if c.private(unix.CLONE_NEWUSER) {
+		at = "/" // the mapped root may not reach its place; the root is in everybody's reach
+	}
+	if c.shared() {
+		c.keepShared(at)
+	}
+	c.add("attach the root file system at "+at, "move_mount", unix.SYS_MOVE_MOUNT, slot(c.root), text(""), cwdFD(), text(at),
+		imm(unix.MOVE_MOUNT_F_EMPTY_PATH, "F_EMPTY_PATH"))
+	return nil
+}
+
+// openRoot takes the root file system as a tree that nothing shares.
+func (c *compiler) openRoot() {
 	c.pointer = "/root/path"
 	c.root = c.newSlot("root")
 	if c.Rootfs {
 		c.set("take the root file system that was given", c.root, fdArg(c.FDs.Root, "fd.root"))
-	} else {
-		c.add("open the root file system "+c.rootPath(), "open_tree", unix.SYS_OPEN_TREE, cwdFD(), text(c.rootPath()),
-			imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE, "CLONE|CLOEXEC|RECURSIVE")).into(c.root)
-		c.add("make the root file system private", "mount_setattr", unix.SYS_MOUNT_SETATTR, slot(c.root), text(""),
-			imm(unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, "EMPTY_PATH|RECURSIVE"), mountAttr(0, 0, unix.MS_PRIVATE), num(mountAttrSize)).
-			why("pivot_root refuses a shared mount, and nothing mounted below may reach the original")
+		return
 	}
-	c.add("attach the root file system at "+c.rootPath(), "move_mount", unix.SYS_MOVE_MOUNT, slot(c.root), text(""), cwdFD(), text(c.rootPath()),
-		imm(unix.MOVE_MOUNT_F_EMPTY_PATH, "F_EMPTY_PATH"))
+	c.add("open the root file system "+c.rootPath(), "open_tree", unix.SYS_OPEN_TREE, cwdFD(), text(c.rootPath()),
+		imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE, "CLONE|CLOEXEC|RECURSIVE")).into(c.root)
+	c.add("make the root file system private", "mount_setattr", unix.SYS_MOUNT_SETATTR, slot(c.root), text(""),
+		imm(unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, "EMPTY_PATH|RECURSIVE"), mountAttr(0, 0, unix.MS_PRIVATE), num(mountAttrSize)).
+		why("pivot_root refuses a shared mount, and nothing mounted below may reach the original")
+}
+
+// beforeUserNamespace opens what the mapped root may not be able to reach: the root file system and the sources of bind mounts.
+func (c *compiler) beforeUserNamespace() error {
+	c.openRoot()
+	for i := range c.Spec.Mounts {
+		m := &c.Spec.Mounts[i]
+		if o := parseMountOptions(m.Options); o.bind || m.Type == "bind" {
+			c.pointer = "/mounts/" + strconv.Itoa(i)
+			c.sources[i] = c.openSource(c.sourcePath(m), o)
+		}
+	}
 	return nil
+}
+
+// shared tells whether mounts of the container are to be seen on the host.
+func (c *compiler) shared() bool {
+	return c.linux.RootfsPropagation == "shared" || c.linux.RootfsPropagation == "rshared"
+}
+
+// keepShared makes private only the mount that the root file system is attached to: pivot_root wants that, and so it stays unseen, while
+// mounts that are bound from the host go on sharing with it. The mount is the first of the path and its parents that is one.
+func (c *compiler) keepShared(at string) {
+	c.pointer = "/linux/rootfsPropagation"
+	done := c.label("private")
+	for p := at; ; p = path.Dir(p) {
+		next := c.label("parent")
+		step := c.add("make "+p+" private, if it is a mount", "mount_setattr", unix.SYS_MOUNT_SETATTR, cwdFD(), text(p), num(0),
+			mountAttr(0, 0, unix.MS_PRIVATE), num(mountAttrSize)).then(done)
+		if p == "/" {
+			break
+		}
+		step.on(next, uint32(unix.EINVAL))
+		c.land(next)
+	}
+	c.land(done)
+	c.oldRoot = c.newSlot("oldroot")
+	c.add("keep the host's root", "openat", unix.SYS_OPENAT, cwdFD(), text("/"), imm(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, "O_PATH|O_DIRECTORY|O_CLOEXEC"), num(0)).into(c.oldRoot)
 }
 
 // openNull opens the host's /dev/null while the host's /dev is still there.
@@ -133,8 +190,7 @@ func propagation(v string) (Arg, string, error) {
 	case "private", "rprivate":
 		return imm(unix.MS_PRIVATE|unix.MS_REC, "MS_REC|MS_PRIVATE"), "private", nil
 	case "shared", "rshared":
-		// The root itself is made shared after the pivot; the host's tree must not be.
-		return imm(unix.MS_SLAVE|unix.MS_REC, "MS_REC|MS_SLAVE"), "slave", nil
+		return imm(unix.MS_SHARED|unix.MS_REC, "MS_REC|MS_SHARED"), "shared", nil
 	}
 	return Arg{}, "", invalid("/linux/rootfsPropagation", "%q is none of shared, slave, private, unbindable", v)
 }
@@ -150,6 +206,11 @@ func (c *compiler) pivot() error {
 	} else {
 		c.add("change root", "pivot_root", unix.SYS_PIVOT_ROOT, text("."), text(".")).
 			why("both at the same place: the old root is stacked on the new one, no directory is needed for it")
+		if c.oldRoot != 0 {
+			c.add("go to the old root", "fchdir", unix.SYS_FCHDIR, slot(c.oldRoot))
+			c.add("make it a slave", "mount", unix.SYS_MOUNT, null, text("."), null, imm(unix.MS_SLAVE|unix.MS_REC, "MS_REC|MS_SLAVE"), null).
+				why("unmounting it must not unmount the host's mounts")
+		}
 		c.add("let go of the host's mounts", "umount2", unix.SYS_UMOUNT2, text("."), imm(unix.MNT_DETACH, "MNT_DETACH"))
 	}
 	c.add("enter the new root", "chdir", unix.SYS_CHDIR, text("/"))

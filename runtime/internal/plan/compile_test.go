@@ -134,11 +134,17 @@ func TestRefused(t *testing.T) {
 			s.Hostname = ""
 			s.Linux.Sysctl = map[string]string{"net.ipv4.ip_forward": "1"}
 		}, ErrInvalid, "/linux/sysctl/net.ipv4.ip_forward"},
+		{"sysctl of the creator's own namespace", func(s *specs.Spec) {
+			s.Linux.Namespaces[1] = specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: "/proc/self/ns/net"}
+			s.Linux.Sysctl = map[string]string{"net.ipv4.ip_forward": "1"}
+		}, ErrInvalid, "/linux/sysctl/net.ipv4.ip_forward"},
 		{"hostname of the host", func(s *specs.Spec) {
 			s.Linux.Namespaces = []specs.LinuxNamespace{{Type: specs.MountNamespace}}
 		}, ErrInvalid, "/hostname"},
 		{"NUL in env", func(s *specs.Spec) { s.Process.Env = append(s.Process.Env, "A=\x00") }, ErrInvalid, "/process/env/2"},
-		{"unknown capability", func(s *specs.Spec) { s.Process.Capabilities.Bounding = []string{"CAP_FLY"} }, ErrInvalid, "/process/capabilities/bounding/0"},
+		{"uid -1", func(s *specs.Spec) { s.Process.User.UID = 1<<32 - 1 }, ErrInvalid, "/process/user/uid"},
+		{"gid -1", func(s *specs.Spec) { s.Process.User.GID = 1<<32 - 1 }, ErrInvalid, "/process/user/gid"},
+		{"group -1", func(s *specs.Spec) { s.Process.User.AdditionalGids = []uint32{1, 1<<32 - 1} }, ErrInvalid, "/process/user/additionalGids/1"},
 		{"AppArmor where it is off", func(s *specs.Spec) { s.Process.ApparmorProfile = "x" }, ErrUnsupported, "/process/apparmorProfile"},
 		{"masked root", func(s *specs.Spec) { s.Linux.MaskedPaths = []string{"/"} }, ErrInvalid, "/linux/maskedPaths/0"},
 		{"time offsets without a time namespace", func(s *specs.Spec) {
@@ -152,12 +158,27 @@ func TestRefused(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			s := loadSpec(t, "runc-spec.json")
 			tc.change(s)
-			_, err := Compile(Input{Spec: s, Bundle: "/bundle", Host: testHost(), FDs: testFDs()})
+			host := testHost()
+			host.Own = func(p string) bool { return strings.HasPrefix(p, "/proc/self/ns/") }
+			_, err := Compile(Input{Spec: s, Bundle: "/bundle", Host: host, FDs: testFDs()})
 			var e *Error
 			if !errors.As(err, &e) || !errors.Is(err, tc.kind) || e.Pointer != tc.pointer {
 				t.Errorf("got %v, want %v at %s", err, tc.kind, tc.pointer)
 			}
 		})
+	}
+}
+
+// config.md asks for a warning about what cannot be given, and no more.
+func TestUnknownCapabilitiesAreWarnedAbout(t *testing.T) {
+	s := loadSpec(t, "runc-spec.json")
+	s.Process.Capabilities.Bounding = []string{"CAP_FLY", "CAP_KILL", "CAP_SYS_RESOURCE"}
+	in := Input{Spec: s, Bundle: "/bundle", Host: testHost(), FDs: testFDs()}
+	in.Host.Held &^= 1 << 24 // CAP_SYS_RESOURCE
+	p, err := Compile(in)
+	want := []string{`/process/capabilities/bounding/0: "CAP_FLY" is not a capability`, "/process/capabilities/bounding/2: CAP_SYS_RESOURCE cannot be given here"}
+	if err != nil || cmp.Diff(want, p.Warnings) != "" {
+		t.Errorf("got %q, %v", p.Warnings, err)
 	}
 }
 

@@ -34,6 +34,7 @@ func defaultDevices() []device {
 func (c *compiler) devices() error {
 	for _, m := range c.Spec.Mounts {
 		if o := parseMountOptions(m.Options); rootRelative(m.Destination) == "dev" && (o.bind || m.Type == "bind") {
+			c.umask(0)
 			return nil
 		}
 	}
@@ -63,7 +64,7 @@ func (c *compiler) devices() error {
 		c.land(next)
 	}
 	c.ptmx()
-	c.restoreUmask(umask)
+	c.umask(umask)
 	return nil
 }
 
@@ -193,10 +194,15 @@ func (c *compiler) ptmx() {
 	c.land(done)
 }
 
-// restoreUmask sets process.user.umask, or what was before when the configuration says nothing (config.md, POSIX process).
-func (c *compiler) restoreUmask(was Slot) {
+// umask sets process.user.umask. When the configuration says nothing, what was before is restored (config.md, POSIX process); was is 0
+// where nothing was changed.
+func (c *compiler) umask(was Slot) {
+	u := c.Spec.Process.User.Umask
+	if u == nil && was == 0 {
+		return
+	}
 	v := slot(was)
-	if u := c.Spec.Process.User.Umask; u != nil {
+	if u != nil {
 		c.pointer = "/process/user/umask"
 		v = imm(uint64(*u), "0"+strconv.FormatUint(uint64(*u), 8))
 	}

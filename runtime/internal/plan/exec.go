@@ -35,6 +35,7 @@ func CompileExec(in ExecInput) (*Plan, error) {
 		return nil, invalid("/process", "there is none")
 	}
 	c.enterContainer(in.Join)
+	c.umask(0)
 	for _, stage := range []func() error{c.execTerminal, c.execFiles, c.identity, c.lookup, c.ready, c.final} {
 		if err := stage(); err != nil {
 			return nil, err

@@ -32,10 +32,7 @@ func (c *compiler) ready() error {
 // final replaces the process by the container's program.
 func (c *compiler) final() error {
 	p := c.Spec.Process
-	caps, err := c.capabilities()
-	if err != nil {
-		return err
-	}
+	caps := c.capabilities()
 	c.pointer = ""
 	c.add("keep no other descriptor over execve", "close_range", unix.SYS_CLOSE_RANGE, num(3+c.FDs.Preserve), imm(math.MaxUint32, "max"),
 		imm(unix.CLOSE_RANGE_CLOEXEC, "CLOEXEC"))

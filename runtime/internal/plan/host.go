@@ -22,6 +22,11 @@ type Host struct {
 	// Kind tells what lies at a path of the host: the source of a bind mount, which decides whether its destination is a
 	// directory or a file. Required when the configuration has bind mounts.
 	Kind func(path string) (FileKind, error)
+	// Resolve follows the symbolic links of a path below the root file system, also those that lead to nothing, and returns a path below
+	// it. It only says where to make what is missing: the kernel resolves the path again. nil leaves paths as they are.
+	Resolve func(dest string) string
+	// Own tells whether a file of a namespace is the creator's own. nil takes none for it.
+	Own func(path string) bool
 }
 
 // Hierarchy is a mounted cgroup v1 hierarchy.

@@ -82,10 +82,11 @@ func rlimitNumber(name string) (int, bool) {
 // CAP_SYS_ADMIN for as long as the seccomp filter needs it.
 func (c *compiler) user() error {
 	p := c.Spec.Process
-	caps, err := c.capabilities()
-	if err != nil {
+	caps := c.capabilities()
+	if err := c.checkIDs(); err != nil {
 		return err
 	}
+	entered := c.enterEarly()
 	c.pointer = "/process/capabilities/bounding"
 	for n := 0; n <= c.Host.LastCap; n++ {
 		if caps.bounding&(1<<n) == 0 {
@@ -114,7 +115,8 @@ func (c *compiler) user() error {
 		interim.effective |= 1 << unix.CAP_SYS_ADMIN
 	}
 	c.capset("set the capabilities", interim)
-	return c.chdir()
+	c.enterLate(entered)
+	return nil
 }
 
 func (c *compiler) groups(gids []uint32) {
@@ -131,18 +133,50 @@ func (c *compiler) groups(gids []uint32) {
 	}
 }
 
-// chdir enters process.cwd as the user, and makes sure that it lies in the root (CVE-2024-21626).
-func (c *compiler) chdir() error {
+// checkIDs refuses the id that means "leave as it is" to setresuid(2): the process would stay root.
+func (c *compiler) checkIDs() error {
+	u := c.Spec.Process.User
+	const none = ^uint32(0)
+	for _, id := range []struct {
+		name string
+		id   uint32
+	}{{"uid", u.UID}, {"gid", u.GID}} {
+		if id.id == none {
+			return invalid("/process/user/"+id.name, "%d is no id", id.id)
+		}
+	}
+	if i := slices.Index(u.AdditionalGids, none); i >= 0 {
+		return invalid("/process/user/additionalGids/"+strconv.Itoa(i), "%d is no id", none)
+	}
+	return nil
+}
+
+// enterEarly tries to enter process.cwd with the creator's rights, as other runtimes do: WORKDIR /root is common, with a user that may
+// not enter it. It returns the slot that says whether that went well.
+func (c *compiler) enterEarly() Slot {
 	c.pointer = "/process/cwd"
 	cwd := path.Clean(c.Spec.Process.Cwd)
-	c.add("enter the working directory "+cwd, "chdir", unix.SYS_CHDIR, text(cwd))
+	entered, later := c.newSlot("entered"), c.label("later")
+	c.add("enter the working directory "+cwd, "chdir", unix.SYS_CHDIR, text(cwd)).on(later, uint32(unix.EACCES), uint32(unix.EPERM))
+	c.set("remember that", entered, num(1))
+	c.land(later)
+	return entered
+}
+
+// enterLate enters process.cwd as the user if that did not go before, and makes sure that it lies in the root (CVE-2024-21626).
+func (c *compiler) enterLate(entered Slot) {
+	c.pointer = "/process/cwd"
+	cwd := path.Clean(c.Spec.Process.Cwd)
+	there := c.label("entered")
+	c.jumpEqual("is it entered?", slot(entered), ^uint64(0), 1, there)
+	c.add("enter the working directory "+cwd+" as the user", "chdir", unix.SYS_CHDIR, text(cwd)).why("a network file system may let the user in, and root not")
+	c.land(there)
 	buf := c.newBuffer("cwd", 4096)
 	c.add("ask where that is", "getcwd", unix.SYS_GETCWD, addr(buf), num(4096))
 	inside := c.label("inside")
 	c.jumpEqual("is it inside the root?", slot(buf), 0xff, '/', inside)
 	c.fail("enter the working directory "+cwd+": it lies outside the root file system", num(int(unix.EXDEV)))
 	c.land(inside)
-	return nil
 }
 
 // lookup finds the program as the user would (execvp(3)), at creation, so that a missing one fails the creation.

@@ -38,6 +38,16 @@ func (c *compiler) kernelFiles() error {
 	return c.labels()
 }
 
+// joinsOwn tells whether the configuration names, by a path, a namespace that is the creator's own.
+func (c *compiler) joinsOwn(flag uint64) bool {
+	for _, n := range c.linux.Namespaces {
+		if n.Path != "" && namespaceFlag(n.Type) == flag && c.Host.Own != nil && c.Host.Own(n.Path) {
+			return true
+		}
+	}
+	return false
+}
+
 func (c *compiler) setOOMScore() {
 	v := c.Spec.Process.OOMScoreAdj
 	if v == nil {
@@ -137,7 +147,7 @@ func (c *compiler) sysctlAllowed(file string) error {
 	default:
 		return fmt.Errorf("%w: the parameter belongs to the whole machine", ErrInvalid)
 	}
-	if c.haveNS&ns == 0 {
+	if c.haveNS&ns == 0 || c.joinsOwn(ns) {
 		return fmt.Errorf("%w: the parameter would be changed for the host: it needs %s", ErrInvalid, cloneNames(ns))
 	}
 	return nil

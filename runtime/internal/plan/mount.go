@@ -22,16 +22,28 @@ const (
 
 // mounts makes the mounts in the order of the configuration (config.md, Mounts, MUST).
 func (c *compiler) mounts() error {
+	c.many = len(c.Spec.Mounts) > manyMounts
 	for i := range c.Spec.Mounts {
 		c.pointer = "/mounts/" + strconv.Itoa(i)
-		if err := c.mount(&c.Spec.Mounts[i], parseMountOptions(c.Spec.Mounts[i].Options)); err != nil {
+		if err := c.mount(i, &c.Spec.Mounts[i], parseMountOptions(c.Spec.Mounts[i].Options)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *compiler) mount(m *specs.Mount, o mountOptions) error {
+// manyMounts is the number of mounts above which descriptors are closed one by one: below it, a limit of 256 open files
+// is enough to leave them all to one close_range.
+const manyMounts = 48
+
+// close closes a descriptor early.
+func (c *compiler) close(s Slot) {
+	if c.many && s != c.root && s != c.proc {
+		c.add("close a descriptor", "close", unix.SYS_CLOSE, slot(s))
+	}
+}
+
+func (c *compiler) mount(i int, m *specs.Mount, o mountOptions) error {
 	if o.unsupported != "" || len(m.UIDMappings)+len(m.GIDMappings) > 0 {
 		if o.unsupported == "" {
 			o.unsupported = "idmap"
@@ -48,7 +60,7 @@ func (c *compiler) mount(m *specs.Mount, o mountOptions) error {
 	}
 	switch {
 	case isBind:
-		return c.bind(m, dest, o)
+		return c.bind(i, m, dest, o)
 	case m.Type == "cgroup" || m.Type == "cgroup2":
 		return c.cgroupMount(m, dest, o)
 	case m.Type == "" || m.Type == "none":
@@ -89,6 +101,9 @@ func (c *compiler) fsMount(kind, source string, o mountOptions) Slot {
 	}
 	c.add("mount the "+kind+" file system", "fsmount", unix.SYS_FSMOUNT, slot(ctx), imm(fsmountCloexec, "CLOEXEC"),
 		imm(o.fsmountAttr(), flagNames(o.fsmountAttr(), mountAttrNames))).into(fd).then(done)
+	if done == "" {
+		c.close(ctx)
+	}
 	return fd
 }
 
@@ -121,12 +136,28 @@ func (c *compiler) land2(label, done string, steps func()) {
 	c.land(done)
 }
 
-// bind mounts a file or directory of the host.
-func (c *compiler) bind(m *specs.Mount, dest string, o mountOptions) error {
-	source := m.Source
-	if !path.IsAbs(source) {
-		source = path.Join(c.Bundle, source)
+func (c *compiler) sourcePath(m *specs.Mount) string {
+	if path.IsAbs(m.Source) {
+		return m.Source
 	}
+	return path.Join(c.Bundle, m.Source)
+}
+
+// openSource takes a file or directory of the host as a detached mount.
+func (c *compiler) openSource(source string, o mountOptions) Slot {
+	flags, show := uint64(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC), "CLONE|CLOEXEC"
+	if o.recursive {
+		flags |= unix.AT_RECURSIVE
+		show += "|RECURSIVE"
+	}
+	fd := c.newSlot("mount.bind")
+	c.add("open "+source, "open_tree", unix.SYS_OPEN_TREE, cwdFD(), text(source), imm(flags, show)).into(fd)
+	return fd
+}
+
+// bind mounts a file or directory of the host.
+func (c *compiler) bind(i int, m *specs.Mount, dest string, o mountOptions) error {
+	source := c.sourcePath(m)
 	if len(o.data) > 0 {
 		return invalid(c.pointer+"/options", "a bind mount takes no file system option such as %q", o.data[0])
 	}
@@ -137,13 +168,10 @@ func (c *compiler) bind(m *specs.Mount, dest string, o mountOptions) error {
 	if err != nil {
 		return &Error{Pointer: c.pointer + "/source", Err: err}
 	}
-	flags, show := uint64(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC), "CLONE|CLOEXEC"
-	if o.recursive {
-		flags |= unix.AT_RECURSIVE
-		show += "|RECURSIVE"
+	fd, opened := c.sources[i]
+	if !opened {
+		fd = c.openSource(source, o)
 	}
-	fd := c.newSlot("mount.bind")
-	c.add("open "+source, "open_tree", unix.SYS_OPEN_TREE, cwdFD(), text(source), imm(flags, show)).into(fd)
 	if o.set|o.clr != 0 {
 		c.add("set the options of "+source, "mount_setattr", unix.SYS_MOUNT_SETATTR, slot(fd), text(""),
 			imm(unix.AT_EMPTY_PATH, "EMPTY_PATH"), mountAttr(o.set, o.clr, 0), num(mountAttrSize)).
@@ -169,6 +197,7 @@ func (c *compiler) after(dest string, fd Slot, o mountOptions) {
 		c.add("set the propagation of /"+dest, "mount_setattr", unix.SYS_MOUNT_SETATTR, slot(fd), text(""),
 			imm(flags, show), mountAttr(0, 0, o.propagation), num(mountAttrSize))
 	}
+	c.close(fd)
 }
 
 // attach puts the detached mount fd at dest, which is made if it is missing.
@@ -176,6 +205,7 @@ func (c *compiler) attach(fd Slot, dest string, kind FileKind, strict bool) {
 	at := c.destination(dest, kind, strict)
 	c.add("mount /"+dest, "move_mount", unix.SYS_MOVE_MOUNT, slot(fd), text(""), slot(at), text(""),
 		imm(unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH, "F_EMPTY_PATH|T_EMPTY_PATH"))
+	c.close(at)
 }
 
 // rootRelative is a path of the container without leading slash and without "..", "" for the root.
@@ -200,6 +230,9 @@ func (c *compiler) destination(dest string, kind FileKind, strict bool) Slot {
 	c.add("open /"+dest+" in the root file system", "openat2", unix.SYS_OPENAT2, slot(c.root), text(dest), how, num(openHowSize)).
 		into(s).on(made, uint32(unix.ENOENT)).then(done)
 	first := len(c.plan.Steps)
+	if c.Host.Resolve != nil {
+		dest = c.Host.Resolve(dest)
+	}
 	parent := c.parents(dest)
 	base := path.Base(dest)
 	if kind == Directory {
@@ -210,6 +243,9 @@ func (c *compiler) destination(dest string, kind FileKind, strict bool) Slot {
 	}
 	c.plan.Steps[first].Label = made
 	c.add("open /"+dest+" in the root file system", "openat2", unix.SYS_OPENAT2, slot(c.root), text(dest), how, num(openHowSize)).into(s)
+	if parent != c.root {
+		c.close(parent)
+	}
 	c.land(done)
 	return s
 }
@@ -228,6 +264,9 @@ func (c *compiler) parents(dest string) Slot {
 		c.add("make the directory /"+prefix, "mkdirat", unix.SYS_MKDIRAT, slot(parent), text(parts[i]), imm(0o755, "0755")).at(made)
 		c.add("open /"+prefix+" in the root file system", "openat2", unix.SYS_OPENAT2, slot(c.root), text(prefix), how, num(openHowSize)).into(s)
 		c.land(done)
+		if parent != c.root {
+			c.close(parent)
+		}
 		parent = s
 	}
 	return parent

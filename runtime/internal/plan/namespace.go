@@ -51,8 +51,11 @@ func (c *compiler) namespaces() error {
 		c.plan.Cloneflags = uintptr(c.newNS &^ unix.CLONE_NEWCGROUP)
 		return nil
 	}
-	c.pointer = "/linux/namespaces"
 	if c.private(unix.CLONE_NEWUSER) {
+		if err := c.beforeUserNamespace(); err != nil {
+			return err
+		}
+		c.pointer = "/linux/namespaces"
 		c.plan.MapIDs = true
 		c.add("make the user namespace", "unshare", unix.SYS_UNSHARE, imm(unix.CLONE_NEWUSER, "CLONE_NEWUSER")).
 			why("it owns the namespaces made after it")

@@ -24,7 +24,7 @@ const MaxRules = 4
 
 // Slot names a 64-bit cell of the plan's memory, zero at first. Slot 0 is no slot. A run of slots is
 // a buffer.
-type Slot uint16
+type Slot uint32
 
 // ArgKind says how an argument's 64 bits are made.
 type ArgKind uint8
@@ -95,6 +95,8 @@ type Plan struct {
 	FDs FDs
 	// SlotNames are for printing.
 	SlotNames []string
+	// Warnings tell what the configuration asks for and the plan leaves out.
+	Warnings []string
 }
 
 // FDs numbers the descriptors that the process is given. Stdio is always 0, 1 and 2, and

@@ -36,11 +36,11 @@ func capName(n int) string {
 
 // capabilities reads process.capabilities. What the kernel does not know, or the creator does not hold, is left out: config.md asks for a warning
 // at most. No capabilities property means none.
-func (c *compiler) capabilities() (capabilitySets, error) {
+func (c *compiler) capabilities() capabilitySets {
 	var s capabilitySets
 	caps := c.Spec.Process.Capabilities
 	if caps == nil {
-		return s, nil
+		return s
 	}
 	for _, set := range []struct {
 		name string
@@ -55,10 +55,13 @@ func (c *compiler) capabilities() (capabilitySets, error) {
 	} {
 		for i, name := range set.list {
 			n := slices.Index(capabilityNames[:], strings.TrimPrefix(name, "CAP_"))
-			if n < 0 || !strings.HasPrefix(name, "CAP_") {
-				return s, invalid("/process/capabilities/"+set.name+"/"+strconv.Itoa(i), "%q is not a capability", name)
-			}
-			if n <= c.Host.LastCap && c.Host.Held&(1<<n) != 0 {
+			at := "/process/capabilities/" + set.name + "/" + strconv.Itoa(i)
+			switch {
+			case n < 0 || !strings.HasPrefix(name, "CAP_"):
+				c.warn(at, "%q is not a capability", name)
+			case n > c.Host.LastCap || c.Host.Held&(1<<n) == 0:
+				c.warn(at, "%s cannot be given here", name)
+			default:
 				*set.bits |= 1 << n
 			}
 		}
@@ -66,7 +69,15 @@ func (c *compiler) capabilities() (capabilitySets, error) {
 	s.effective &= s.permitted
 	s.inheritable &= s.bounding | s.permitted
 	s.ambient &= s.inheritable & s.permitted
-	return s, nil
+	return s
+}
+
+// warn notes something that is left out.
+func (c *compiler) warn(pointer, format string, args ...any) {
+	w := pointer + ": " + fmt.Sprintf(format, args...)
+	if !slices.Contains(c.plan.Warnings, w) {
+		c.plan.Warnings = append(c.plan.Warnings, w)
+	}
 }
 
 // capset sets effective, permitted and inheritable (capset(2), version 3).
