@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/oci-pipeline/oci/runtime/internal/cgroup"
 	"github.com/oci-pipeline/oci/runtime/internal/launch"
@@ -41,10 +43,23 @@ func (c *creation) cgroup(ctx context.Context) error {
 	if err := m.Create(ctx); err != nil {
 		return err
 	}
-	c.live.manager = m
+	if rootless && !anyExists(m.Paths()) {
+		c.state.Cgroups = nil // there is none: it may not be made, and nothing asks for it
+	} else {
+		c.live.manager = m
+	}
 	c.host.CgroupV2 = layout.Version() == "v2"
 	c.host.Hierarchies = hierarchies(m.Paths())
 	return nil
+}
+
+func anyExists(paths map[string]string) bool {
+	for _, p := range paths {
+		if unix.Access(p, unix.F_OK) == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // hierarchies are the v1 hierarchies among the paths of a cgroup: controllers that share a directory are mounted together.
@@ -91,11 +106,14 @@ func (c *creation) limits(context.Context) error {
 	if r == nil {
 		return nil
 	}
-	if c.live.manager == nil {
-		return fmt.Errorf("%w: limits without a cgroup", ErrConfig)
-	}
 	other := *r
 	other.Devices = nil
+	if c.live.manager == nil {
+		if reflect.ValueOf(other).IsZero() {
+			return nil
+		}
+		return fmt.Errorf("%w: limits need a cgroup, and none may be made here", ErrConfig)
+	}
 	return c.live.manager.Apply(&other)
 }
 

@@ -85,7 +85,7 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) (*Container, erro
 }
 
 func (c *creation) wrap(err error) error {
-	e := &Error{Op: "create", Subject: c.CreateOptions.ID, Err: err}
+	e := &Error{Op: "create", Subject: c.CreateOptions.ID, Err: markProgram(err)}
 	if errors.Is(err, ErrExist) {
 		e.Clause = spec.CreateUniqueID
 	}

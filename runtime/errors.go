@@ -19,6 +19,12 @@ var (
 	ErrNotChild = errors.New("not a child of this process")
 )
 
+// ErrNoProgram means that the container's program is not there, ErrProgram that it cannot be executed.
+var (
+	ErrNoProgram = errors.New("there is no such program")
+	ErrProgram   = errors.New("the program cannot be executed")
+)
+
 // Error is a failure of an operation on a container.
 type Error struct {
 	Op      string // "create", "start", ...

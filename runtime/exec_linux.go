@@ -53,7 +53,7 @@ func exitStatus(ws unix.WaitStatus) ExitStatus {
 func (c *Container) Exec(ctx context.Context, o ExecOptions) (*Process, error) {
 	p, err := c.exec(ctx, o)
 	if err != nil {
-		return nil, &Error{Op: "exec", Subject: c.state.ID, Err: err}
+		return nil, &Error{Op: "exec", Subject: c.state.ID, Err: markProgram(err)}
 	}
 	return p, nil
 }

@@ -288,3 +288,16 @@ func TestDeleteForceOfAFrozenContainer(t *testing.T) {
 	until(t, "it is frozen", func() bool { f, err := m.Frozen(); return err == nil && f })
 	// The clean-up of sleeper deletes it by force, and checks what is left.
 }
+
+func TestProgramErrors(t *testing.T) {
+	dir, s := bundle(t)
+	r := open(t)
+	if err := os.WriteFile(filepath.Join(dir, "rootfs/bin/plain"), []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for arg, kind := range map[string]error{"nowhere": ErrNoProgram, "/nowhere": ErrNoProgram, "/bin": ErrProgram, "/bin/plain": ErrProgram, "plain": ErrProgram} {
+		if _, _, err := run(t, r, dir, s, arg); !errors.Is(err, kind) {
+			t.Errorf("%s: %v, want %v", arg, err, kind)
+		}
+	}
+}

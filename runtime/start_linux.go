@@ -17,7 +17,7 @@ import (
 // Start lets the container's program begin, and returns when it has, or with the reason why it could not.
 func (c *Container) Start(ctx context.Context) error {
 	wrap := func(err error) error {
-		e := &Error{Op: "start", Subject: c.state.ID, Err: err}
+		e := &Error{Op: "start", Subject: c.state.ID, Err: markProgram(err)}
 		if errors.Is(err, ErrNotCreated) {
 			e.Clause = spec.StartCreatedOnly
 		}

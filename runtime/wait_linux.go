@@ -171,14 +171,15 @@ func (c *Container) end(ctx context.Context) error {
 	soon, cancelSoon := context.WithTimeout(ctx, frozenTimeout)
 	defer cancelSoon()
 	err := wait(soon)
-	if m := c.manager(); err != nil && soon.Err() != nil && m != nil {
-		// On cgroup v1 a frozen process does not die of SIGKILL.
+	if err == nil || soon.Err() == nil {
+		return err
+	}
+	if m := c.manager(); m != nil { // on cgroup v1 a frozen process does not die of SIGKILL
 		if frozen, ferr := m.Frozen(); ferr == nil && frozen {
 			if terr := m.Thaw(); terr != nil {
 				return errors.Join(err, terr)
 			}
 		}
-		err = wait(ctx)
 	}
-	return err
+	return wait(ctx)
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func copyCommand(a *app) *cobra.Command {
-	var t transferFlags
+	t := transferFlags{artifacts: true}
 	cmd := &cobra.Command{
 		Use:   "copy SOURCE DESTINATION",
 		Short: "Copy an image from one place to another, through the store",

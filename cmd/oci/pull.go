@@ -9,7 +9,7 @@ import (
 )
 
 func pullCommand(a *app) *cobra.Command {
-	var t transferFlags
+	t := transferFlags{artifacts: true}
 	var format formatFlag
 	cmd := &cobra.Command{
 		Use:   "pull REF",

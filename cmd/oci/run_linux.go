@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -59,19 +57,14 @@ func runStatus(status int, err error) error {
 	return &exitError{programStatus(err), err}
 }
 
-// programPointer is how the runtime's errors name the program that is to be executed.
-const programPointer = "(config.json: /process/args"
-
 // programStatus tells apart, as Docker does, a program that is not there, one that cannot be
 // executed, and everything else.
 func programStatus(err error) int {
-	if strings.Contains(err.Error(), programPointer) {
-		switch {
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
-			return statusNoProgram
-		case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EISDIR), errors.Is(err, unix.ENOEXEC):
-			return statusNotExecutable
-		}
+	switch {
+	case errors.Is(err, runtime.ErrNoProgram):
+		return statusNoProgram
+	case errors.Is(err, runtime.ErrProgram):
+		return statusNotExecutable
 	}
 	return statusRunFailed
 }

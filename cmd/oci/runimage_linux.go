@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -165,9 +164,6 @@ func (r *imageRun) convert(o convert.Options) (err error) {
 	if err != nil {
 		return err
 	}
-	if rootless() {
-		dropCgroupV1(r.spec)
-	}
 	if err := os.Mkdir(r.dir.join(rootfsDir), 0o700); err != nil {
 		return fmt.Errorf("run: %w", err)
 	}
@@ -236,13 +232,4 @@ func layersInUse(containers string) ([]digest.Digest, error) {
 		}
 	}
 	return used, err
-}
-
-// dropCgroupV1 takes /sys/fs/cgroup out of the container of a user who is not root on a host with
-// cgroup v1: its hierarchies cannot be mounted in a user namespace (cgroup_namespaces(7)).
-func dropCgroupV1(s *specs.Spec) {
-	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
-		return
-	}
-	s.Mounts = slices.DeleteFunc(s.Mounts, func(m specs.Mount) bool { return m.Type == "cgroup" })
 }

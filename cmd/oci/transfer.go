@@ -24,6 +24,7 @@ type transferFlags struct {
 	insecure, quiet           bool
 	jobs                      int
 	network                   networkFlags
+	artifacts                 bool // takes what is no container image too
 }
 
 func (t *transferFlags) register(f *pflag.FlagSet) {
@@ -77,12 +78,12 @@ func (s sink) Ingest(ctx context.Context, d ispec.Descriptor) (distribution.Inge
 // pulled is what a pull did, and what its JSON says.
 type pulled struct {
 	Name     string `json:"name"`
-	Digest   string `json:"digest"`   // of what the name means
-	Manifest string `json:"manifest"` // of the platform
-	ID       string `json:"id"`
-	Platform string `json:"platform"`
-	Fetched  int64  `json:"fetched"` // bytes moved
-	Reused   int64  `json:"reused"`  // bytes that were there already
+	Digest   string `json:"digest"`             // of what the name means
+	Manifest string `json:"manifest"`           // of the platform
+	ID       string `json:"id,omitempty"`       // none of an artifact
+	Platform string `json:"platform,omitempty"` // none of an artifact
+	Fetched  int64  `json:"fetched"`            // bytes moved
+	Reused   int64  `json:"reused"`             // bytes that were there already
 
 	image image.Image
 }
@@ -117,6 +118,9 @@ func (a *app) pull(ctx context.Context, s *store.Store, ref reference.Ref, t tra
 		return pulled{}, err
 	}
 	done.Name, done.Digest = ref.String(), root.Digest.String()
+	if done.Manifest != "" {
+		return done, nil // an artifact has nothing more to tell
+	}
 	done.Manifest, done.ID = done.image.Descriptor().Digest.String(), done.image.ID().String()
 	done.Platform = image.FormatPlatform(done.image.Config().Platform)
 	return done, nil
@@ -128,11 +132,15 @@ func (a *app) pullRegistry(ctx context.Context, s *store.Store, ref reference.Re
 		return ispec.Descriptor{}, pulled{}, err
 	}
 	defer c.Close()
-	r, err := c.Pull(ctx, ref, sink{s}, distribution.PullOptions{Platform: want, Events: p.event, Jobs: t.jobs})
+	r, err := c.Pull(ctx, ref, sink{s}, distribution.PullOptions{Platform: want, Events: p.event, Jobs: t.jobs, Artifacts: t.artifacts})
 	if err != nil {
 		return ispec.Descriptor{}, pulled{}, err
 	}
-	return r.Resolved.Root, pulled{Fetched: r.BytesFetched, Reused: r.BytesReused, image: r.Image}, nil
+	done := pulled{Fetched: r.BytesFetched, Reused: r.BytesReused, image: r.Image}
+	if r.Artifact {
+		done.Manifest = r.Resolved.Manifest.Digest.String()
+	}
+	return r.Resolved.Root, done, nil
 }
 
 // Policies of --pull.

@@ -17,6 +17,11 @@ func (c *compiler) cgroupMount(m *specs.Mount, dest string, o mountOptions) erro
 		c.cgroup2Mount(dest, o)
 		return nil
 	}
+	if c.Host.InUserNamespace || c.private(unix.CLONE_NEWUSER) {
+		// v1 hierarchies belong to the initial user namespace and cannot be mounted from another (cgroup_namespaces(7)).
+		c.hostCgroups(dest, o)
+		return nil
+	}
 	if len(c.Host.Hierarchies) == 0 {
 		return unsupported(c.pointer, "a cgroup mount on a host without cgroups")
 	}
@@ -32,6 +37,18 @@ func (c *compiler) cgroupMount(m *specs.Mount, dest string, o mountOptions) erro
 	}
 	c.after(dest, top, o)
 	return nil
+}
+
+// hostCgroups shows the host's hierarchies, read-only.
+func (c *compiler) hostCgroups(dest string, o mountOptions) {
+	fd := c.newSlot("mount.cgroup")
+	c.add("take the host's cgroups", "open_tree", unix.SYS_OPEN_TREE, cwdFD(), text("/sys/fs/cgroup"),
+		imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE, "CLONE|CLOEXEC|RECURSIVE")).into(fd)
+	c.add("make them read-only", "mount_setattr", unix.SYS_MOUNT_SETATTR, slot(fd), text(""),
+		imm(unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, "EMPTY_PATH|RECURSIVE"), mountAttr(o.set|unix.MOUNT_ATTR_RDONLY, 0, unix.MS_PRIVATE), num(mountAttrSize)).
+		why("CVE-2023-25809: a writable one would let the container out of its cgroup")
+	c.attach(fd, dest, Directory, false)
+	c.after(dest, fd, o)
 }
 
 // hierarchy mounts one v1 hierarchy below top. In a cgroup namespace a mount shows just the
