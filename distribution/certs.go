@@ -200,7 +200,7 @@ func (r router) RoundTrip(req *http.Request) (*http.Response, error) {
 			_ = req.Body.Close()
 		}
 		return nil, err
-	case strings.EqualFold(req.URL.Hostname(), hostOnly(g.host.api)):
+	case !g.foreign && strings.EqualFold(req.URL.Hostname(), hostOnly(g.host.api)):
 		return own.RoundTrip(req)
 	}
 	return led.RoundTrip(req)

@@ -37,12 +37,17 @@ type PullOptions struct {
 	// which they get there, from several goroutines. It should not block for long: it holds up
 	// the next blob.
 	OnLayer func(image.Layer)
+	// Artifacts takes what is no container image too: a manifest whose config is of a type that
+	// only others understand, stored as it is (IS-M3).
+	Artifacts bool
 }
 
 // PullResult is what Pull put into the sink.
 type PullResult struct {
 	Resolved image.Resolved
-	Image    image.Image
+	Image    image.Image // zero for an artifact
+	// Artifact tells that it is no container image.
+	Artifact bool
 	// BytesFetched were read from the network; BytesReused were in the sink.
 	BytesFetched, BytesReused int64
 }
@@ -85,16 +90,24 @@ func (p *pull) run(ctx context.Context) (PullResult, error) {
 	if err != nil {
 		return PullResult{}, err
 	}
-	img, err := p.content(ctx, manifest, raw)
+	m, err := image.DecodeManifest(raw, manifest.MediaType)
 	if err != nil {
 		return PullResult{}, err
 	}
-	if err := p.suits(img, want); err != nil {
+	var img image.Image
+	artifact := p.o.Artifacts && !image.IsConfig(m.Config.MediaType)
+	if artifact {
+		err = p.opaque(ctx, m)
+	} else if img, err = p.content(ctx, manifest, raw, m); err == nil {
+		err = p.suits(img, want)
+	}
+	if err != nil {
 		return PullResult{}, err
 	}
 	return PullResult{
 		Resolved:     image.Resolved{Ref: p.ref, Root: root, Manifest: manifest, Platform: want},
 		Image:        img,
+		Artifact:     artifact,
 		BytesFetched: p.fetched.Load(),
 		BytesReused:  p.reused.Load(),
 	}, nil
@@ -205,11 +218,7 @@ func (p *pull) put(ctx context.Context, d ispec.Descriptor, raw []byte) error {
 
 // content brings config and layers into the sink, the config first and then the largest layers.
 // The layers do not wait for the config; their DiffIDs, and so OnLayer, do.
-func (p *pull) content(ctx context.Context, d ispec.Descriptor, raw []byte) (image.Image, error) {
-	m, err := image.DecodeManifest(raw, d.MediaType)
-	if err != nil {
-		return image.Image{}, err
-	}
+func (p *pull) content(ctx context.Context, d ispec.Descriptor, raw []byte, m ispec.Manifest) (image.Image, error) {
 	if err := p.worth(d, m); err != nil {
 		return image.Image{}, err
 	}
@@ -249,6 +258,16 @@ func (p *pull) content(ctx context.Context, d ispec.Descriptor, raw []byte) (ima
 		return image.Image{}, err
 	}
 	return img, nil
+}
+
+// opaque brings the blobs of an artifact into the sink and looks into none of them.
+func (p *pull) opaque(ctx context.Context, m ispec.Manifest) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(p.o.Jobs)
+	for _, d := range distinct(append([]ispec.Descriptor{m.Config}, m.Layers...)) {
+		g.Go(func() error { return p.fetchBlob(gctx, d) })
+	}
+	return g.Wait()
 }
 
 // worth refuses, before a byte is fetched, what could not be used.
@@ -310,13 +329,13 @@ func (p *pull) fetchBlob(ctx context.Context, d ispec.Descriptor) error {
 		p.emit(image.Event{Kind: image.EventReused, Descriptor: d, Bytes: d.Size, Total: d.Size})
 		return nil
 	}
-	doubtful, err := p.ingest(ctx, d)
+	doubtful, err := p.ingest(ctx, &d)
 	for range maxDoubt {
 		if err == nil || !doubtful || !lies(err) {
 			break
 		}
 		p.emit(image.Event{Kind: image.EventRetry, Descriptor: d, Err: err})
-		doubtful, err = p.ingest(ctx, d)
+		doubtful, err = p.ingest(ctx, &d)
 	}
 	if err != nil {
 		err = wrap("fetch blob", d.Digest.String(), err)
@@ -331,8 +350,10 @@ func (p *pull) fetchBlob(ctx context.Context, d ispec.Descriptor) error {
 const maxDoubt = 3
 
 // ingest is one attempt at a blob; doubtful tells that another may give other bytes: these come from
-// more than one answer, or from a mirror, which is left alone then.
-func (p *pull) ingest(ctx context.Context, d ispec.Descriptor) (doubtful bool, err error) {
+// more than one answer, from a mirror, which is left alone then, or from a URL of want, which is
+// taken out.
+func (p *pull) ingest(ctx context.Context, want *ispec.Descriptor) (doubtful bool, err error) {
+	d := *want
 	ing, err := p.sink.Ingest(ctx, d)
 	if err != nil {
 		return false, err
@@ -360,6 +381,7 @@ func (p *pull) ingest(ctx context.Context, d ispec.Descriptor) (doubtful bool, e
 		if lies(err) && len(body.next) > 0 {
 			p.c.failed(ctx, body.at.h, err)
 			doubtful = true
+			want.URLs = without(d.URLs, body.at.foreign)
 		}
 		return doubtful, p.giveUp(ing, err)
 	}

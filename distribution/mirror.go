@@ -33,6 +33,8 @@ type endpoint struct {
 	ns   string // the registry it stands in for, if it wants to know; else ""
 	tags bool   // it may say what a tag means
 	pull bool   // it may give content by digest
+	// foreign is where a manifest says that a blob is; h is the registry then.
+	foreign *url.URL
 }
 
 // path gives the path and query of a request below the repository: kind is "manifests", "blobs",
@@ -138,9 +140,12 @@ func (h *host) resting() bool {
 // failed notes what became of a request to an endpoint that others come after. A mirror that lacks
 // something is asked for the next thing; one that cannot be reached, or lies, is left alone.
 func (c *Client) failed(ctx context.Context, h *host, err error) {
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, ErrNotFound) && h.mirror {
 		c.log.DebugContext(ctx, "a mirror does not have it", "mirror", h.api, "err", err)
 		return
+	}
+	if !h.mirror {
+		return // the registry, and a manifest says where else the blob is
 	}
 	h.mu.Lock()
 	h.rest = time.Now().Add(mirrorRest)

@@ -25,6 +25,8 @@ type request struct {
 	length int64                         // of the body
 	ok     []int                         // statuses that are a success
 	once   bool                          // do not try again here
+	// foreign: at is what a manifest said, not the registry. Nothing of ours goes there.
+	foreign bool
 }
 
 // do performs r under the retry rules. The body of the answer is the caller's to close. An answer
@@ -102,7 +104,7 @@ func (c *Client) authorized(ctx context.Context, h *host, scheme string, r reque
 			return nil, fmt.Errorf("%w: %w", ErrProtocol, err)
 		}
 	}
-	ours := sameOrigin(u, base) // a location elsewhere gets no credentials
+	ours := !r.foreign && sameOrigin(u, base) // a location elsewhere gets no credentials
 	var used string
 	if ours {
 		var err error
@@ -150,7 +152,7 @@ func (c *Client) single(ctx context.Context, h *host, u *url.URL, r request, aut
 	for k, v := range r.header {
 		req.Header[k] = v
 	}
-	if sameOrigin(u, &url.URL{Scheme: u.Scheme, Host: h.api}) {
+	if !r.foreign && sameOrigin(u, &url.URL{Scheme: u.Scheme, Host: h.api}) {
 		h.header(req.Header)
 	}
 	req.Header.Set("User-Agent", c.o.UserAgent)
@@ -158,7 +160,7 @@ func (c *Client) single(ctx context.Context, h *host, u *url.URL, r request, aut
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization)
 	}
-	resp, err := c.send(req, &guard{host: h})
+	resp, err := c.send(req, &guard{host: h, secret: r.foreign, foreign: r.foreign})
 	if err != nil {
 		c.log.DebugContext(ctx, "request", "method", r.method, "host", u.Host, "path", u.Path, "err", err)
 		return nil, err

@@ -50,7 +50,7 @@ func (c *Client) blob(ctx context.Context, ref reference.Ref, d ispec.Descriptor
 		return nil, fmt.Errorf("offset %d of %d: %w", offset, d.Size, image.ErrSizeMismatch)
 	}
 	b := &blobBody{
-		ctx: ctx, c: c, next: eligible(list, false), d: d, off: offset, mark: offset, failed: failed,
+		ctx: ctx, c: c, next: withForeign(eligible(list, false), d), d: d, off: offset, mark: offset, failed: failed,
 	}
 	if !b.advanceHost(nil) {
 		return nil, fmt.Errorf("%w: no host has the capability pull", ErrProtocol)
@@ -251,6 +251,12 @@ func (b *blobBody) request() error {
 		method: http.MethodGet, path: b.at.path("blobs", b.d.Digest.String()),
 		scopes: pullScope(b.at.repo), repo: b.at.repo, header: http.Header{}, once: true,
 		ok: []int{http.StatusOK, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable},
+	}
+	if b.at.foreign != nil {
+		if err := foreignURL(b.at.foreign, b.at.h); err != nil {
+			return err
+		}
+		r.at, r.foreign = b.at.foreign, true
 	}
 	ranged := b.off > 0 && !b.noRange
 	if ranged {

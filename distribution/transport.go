@@ -111,7 +111,8 @@ func hostOnly(hostport string) string {
 // A guard travels with a request and says where it may go.
 type guard struct {
 	host    *host // whose request it is
-	secret  bool  // it carries credentials to another host
+	secret  bool  // it may go no nearer than the registry: for credentials, and for what a manifest says
+	foreign bool  // a manifest says where it goes
 	proxied atomic.Bool
 }
 
@@ -209,8 +210,13 @@ func (c *Client) redirect(req *http.Request, via []*http.Request) error {
 		return fmt.Errorf("%w: more than %d redirects", ErrProtocol, maxRedirects)
 	case req.URL.Scheme != "https" && req.URL.Scheme != "http":
 		return fmt.Errorf("%w: redirect to scheme %q", ErrProtocol, printable(req.URL.Scheme))
-	case req.URL.Scheme == "http" && from.Scheme == "https" && !insecure:
+	case req.URL.Scheme == "http" && from.Scheme == "https" && (!insecure || ok && g.foreign):
 		return fmt.Errorf("%w: redirect from https to http", ErrInsecure)
+	}
+	if ok && g.foreign {
+		if err := foreignURL(req.URL, g.host); err != nil {
+			return err
+		}
 	}
 	if !sameOrigin(req.URL, via[0].URL) {
 		req.Header.Del("Authorization")
