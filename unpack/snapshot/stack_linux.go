@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -129,6 +130,9 @@ type builder struct {
 	marked   [][]byte
 	dirs     []string          // made in dst, parents first
 	source   map[string]*found // whose attributes they get
+
+	dirsBelow []string         // the layer directories below
+	copies    map[inode]string // files of the layers below that are in dst, by their name there
 }
 
 func newBuilder(dst string, lower []string, own string, m *marker) (*builder, error) {
@@ -137,6 +141,7 @@ func newBuilder(dst string, lower []string, own string, m *marker) (*builder, er
 		return nil, err
 	}
 	b := &builder{dst: fd, implicit: map[string]bool{}, links: m.Links, marked: m.Whiteouts, source: map[string]*found{}}
+	b.dirsBelow, b.copies = lower, map[inode]string{}
 	for _, p := range m.Implicit {
 		b.implicit[string(p)] = true
 	}
@@ -276,7 +281,7 @@ func (b *builder) dir(path string) error {
 	return unix.Mkdirat(parent, base, 0o700)
 }
 
-// link copies the file that a hardlink means, and gives it both names if both are still there.
+// link copies the file that a hardlink means, and gives it all its names that are still there.
 func (b *builder) link(name, target string) error {
 	low, err := b.lower.find(target)
 	if err == unix.ENOENT || err == nil && low.st.Mode&unix.S_IFMT == unix.S_IFDIR {
@@ -292,6 +297,10 @@ func (b *builder) link(name, target string) error {
 		return err
 	}
 	defer low.close()
+	inode := inode{low.st.Dev, low.st.Ino}
+	if first, ok := b.copies[inode]; ok {
+		return b.linkTo(first, name)
+	}
 	up, _ := cut(name)
 	if err := b.dir(up); err != nil {
 		return err
@@ -301,22 +310,75 @@ func (b *builder) link(name, target string) error {
 		return err
 	}
 	defer unix.Close(parent)
-	if b.visible(target, low) {
-		up, _ = cut(target)
-		if err := b.dir(up); err != nil {
-			return err
-		}
-		tparent, tbase, err := b.parent(target)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(tparent)
-		if err := low.copyTo(tparent, tbase); err != nil && err != unix.EEXIST {
-			return err
-		}
-		return unix.Linkat(tparent, tbase, parent, base, 0)
+	if err := low.copyTo(parent, base); err != nil {
+		return err
 	}
-	return low.copyTo(parent, base)
+	b.copies[inode] = name
+	names, err := b.names(low, target)
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if n != name && b.visible(n, low) {
+			if err := b.linkTo(name, n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// inode is a file of a layer directory.
+type inode struct{ dev, ino uint64 }
+
+// linkTo gives the file from, which is in dst, the name to as well.
+func (b *builder) linkTo(from, to string) error {
+	up, _ := cut(to)
+	if err := b.dir(up); err != nil {
+		return err
+	}
+	fparent, fbase, err := b.parent(from)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fparent)
+	tparent, tbase, err := b.parent(to)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(tparent)
+	if err := unix.Linkat(fparent, fbase, tparent, tbase, 0); err != unix.EEXIST {
+		return err
+	}
+	return nil
+}
+
+// names are all names that a file has in the layers below: overlayfs would leave those that are not linked here with the old file. A
+// search is needed only where there are more than the one that is known.
+func (b *builder) names(low *found, known string) ([]string, error) {
+	names := []string{known}
+	if low.st.Nlink < 2 {
+		return names, nil
+	}
+	for _, dir := range b.dirsBelow {
+		err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			var st unix.Stat_t
+			if err := unix.Lstat(p, &st); err != nil {
+				return err
+			}
+			if rel := strings.TrimPrefix(p, dir+"/"); st.Ino == low.st.Ino && st.Dev == low.st.Dev && rel != known {
+				names = append(names, rel)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
 }
 
 // visible tells whether path still shows low with the layer on top.
