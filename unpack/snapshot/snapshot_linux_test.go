@@ -86,6 +86,8 @@ func TestBothForms(t *testing.T) {
 		{Name: "d/s/g", Body: "deep", Mtime: 14},
 		tartest.Symlink("l", "d"),
 		{Name: "f", Body: "file", Mtime: 15, Mode: 0o4711},
+		{Name: "two", Body: "names", Mtime: 16},
+		tartest.Link("d/two", "two"),
 	}
 	cases := map[string][]tartest.Entry{
 		"H-07 parent without an entry":        {tartest.File("d/new", "n")},
@@ -110,6 +112,8 @@ func TestBothForms(t *testing.T) {
 		"H-07 hardlink to a lower file":       {tartest.Link("h", "d/f"), tartest.Link("h2", "h")},
 		"hardlink to a lower file, then gone": {tartest.Link("h", "d/f"), tartest.Whiteout("d/f")},
 		"hardlink to a lower link":            {tartest.Link("h", "l")},
+		"H-07 hardlink to one of two names":   {tartest.Link("h", "two"), tartest.Link("d/h", "two")},
+		"hardlink to a name that goes":        {tartest.Link("h", "two"), tartest.Whiteout("two")},
 		"hardlink replaced":                   {tartest.Link("h", "d/f"), tartest.File("h", "own")},
 		"hardlink over a lower file":          {tartest.Link("f", "d/f")},
 	}
