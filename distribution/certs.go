@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/oci-pipeline/oci/distribution/mirrorconfig"
 )
@@ -171,17 +172,40 @@ func (c *Client) certDir(h *host) (string, error) {
 		}
 		for _, name := range names {
 			path := filepath.Join(dir, name)
-			info, err := os.Stat(path)
-			switch {
-			case errors.Is(err, fs.ErrNotExist):
-			case err != nil:
+			has, err := hasCerts(path)
+			if err != nil {
 				return "", certError(path, err)
-			case info.IsDir():
+			}
+			if has {
 				return path, nil
 			}
 		}
 	}
 	return "", nil
+}
+
+// hasCerts tells whether a directory holds certificates that count: beside a hosts.toml, which names
+// its own, none do.
+func hasCerts(dir string) (bool, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+			err = nil
+		}
+		return false, err
+	}
+	found := false
+	for _, e := range entries {
+		switch filepath.Ext(e.Name()) {
+		case ".toml":
+			if e.Name() == "hosts.toml" {
+				return false, nil
+			}
+		case ".crt", ".cert", ".key":
+			found = true
+		}
+	}
+	return found, nil
 }
 
 // router is the transport of all requests: each goes the way of the host it belongs to.

@@ -67,6 +67,26 @@ func TestCertDirs(t *testing.T) {
 	}
 }
 
+// TestCertDirsBesideHostsToml: a directory with a hosts.toml, or without certificates, does not hide
+// the next one that has some.
+func TestCertDirsBesideHostsToml(t *testing.T) {
+	a := registrytest.NewAuthority(t)
+	s, _, ref := setup(t, registrytest.Options{Config: a.Server(t, "r.test")})
+	empty, toml, right := t.TempDir(), t.TempDir(), t.TempDir()
+	if err := os.Mkdir(filepath.Join(empty, s.Host), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	link(t, a.File, filepath.Join(right, s.Host, "ca.crt"))
+	link(t, a.File, filepath.Join(toml, s.Host, "hosts.toml")) // what it says is for others to read
+	link(t, a.File, filepath.Join(toml, s.Host, "ca.crt"))
+	if _, err := newClient(t, Options{CertDirs: []string{empty, toml, right}}).Resolve(t.Context(), ref); err != nil {
+		t.Error(err)
+	}
+	if _, err := newClient(t, Options{CertDirs: []string{empty, toml}}).Resolve(t.Context(), ref); !errors.Is(err, ErrInsecure) {
+		t.Errorf("certificates beside a hosts.toml: got %v, want ErrInsecure", err)
+	}
+}
+
 // TestCertificatesByFlag: the functions that flags use.
 func TestCertificatesByFlag(t *testing.T) {
 	a := registrytest.NewAuthority(t)

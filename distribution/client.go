@@ -107,6 +107,7 @@ type host struct {
 	insecure bool                  // plain http and unproved certificates are allowed
 	retry    Retry
 	connect  time.Duration // bounds connecting
+	quick    bool          // others come after it: it is not waited for twice
 
 	first sync.Mutex // held for the first request, which finds the scheme
 

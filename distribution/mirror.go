@@ -114,7 +114,7 @@ func (c *Client) hostAt(op string, ref reference.Ref, e mirrorconfig.Endpoint, l
 	h.reach = reachOfName(e.Host)
 	if h.mirror && !last {
 		h.retry.Attempts, h.retry.Budget = min(h.retry.Attempts, 2), min(h.retry.Budget, mirrorBudget)
-		h.connect = mirrorConnect
+		h.connect, h.quick = mirrorConnect, true
 	}
 	if e.DialTimeout > 0 {
 		h.connect = e.DialTimeout

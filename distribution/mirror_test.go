@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/oci-pipeline/oci/distribution/credential"
 	"github.com/oci-pipeline/oci/distribution/mirrorconfig"
@@ -149,6 +150,20 @@ func TestMirrorCutInTheMiddle(t *testing.T) {
 		}
 	}
 	t.Error("the registry was not asked for the rest")
+}
+
+// TestMirrorStalls: a mirror that says nothing is waited for once.
+func TestMirrorStalls(t *testing.T) {
+	up, _, ref := setup(t, registrytest.Options{})
+	near, _, _ := setup(t, registrytest.Options{})
+	near.Inject(registrytest.Rule{Fault: registrytest.Hang()})
+	c := newClient(t, Options{IdleTimeout: 300 * time.Millisecond, Mirrors: mirrors(t, mirrorconfig.Options{}, registryEntry(up.Host, near.Host))})
+	if _, err := pullInto(t, c, ref, newMemory(), PullOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(near.Requests()); n != 1 {
+		t.Errorf("the mirror was asked %d times, want once", n)
+	}
 }
 
 // TestMirrorLeftAlone: a mirror that cannot be reached costs one round of attempts, not one a blob.

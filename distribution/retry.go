@@ -110,7 +110,7 @@ func (c *Client) retry(ctx context.Context, h *host, f func() error) error {
 // pause waits before another try after err. It gives the error to end with, nil to try again.
 func (c *Client) pause(ctx context.Context, h *host, a *attempts, err error) error {
 	wait, again := a.next(err)
-	if !again {
+	if !again || h.quick && (errors.Is(err, ErrTimeout) || errors.Is(err, syscall.ECONNREFUSED)) {
 		return err
 	}
 	c.log.DebugContext(ctx, "try again", "host", h.name, "wait", wait, "attempt", a.n, "err", err)
