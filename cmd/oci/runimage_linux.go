@@ -159,6 +159,9 @@ func (r *imageRun) convert(o convert.Options) (err error) {
 	if rootless() {
 		o.Userns = "host" // this process is where the container shall be
 		useOwnMaps(&o)
+		if o.CgroupsPath == "" && cgroup2() {
+			o.CgroupsPath = r.id // beside this process's own group, if that was delegated; the runtime says if not
+		}
 	}
 	r.spec, err = convert.Spec(r.image.Config(), convert.NewRoot(r.root), o)
 	if err != nil {
@@ -232,4 +235,10 @@ func layersInUse(containers string) ([]digest.Digest, error) {
 		}
 	}
 	return used, err
+}
+
+// cgroup2 tells whether this machine has the unified hierarchy alone, parts of which can be delegated to users (cgroups(7)).
+func cgroup2() bool {
+	_, err := os.Stat("/sys/fs/cgroup/cgroup.controllers")
+	return err == nil
 }

@@ -34,7 +34,9 @@ func serveCommand(a *app) *cobra.Command {
 		Use:   "serve [DIR]",
 		Short: "Serve the store, or an OCI image layout, as a registry",
 		Long: "Serve the images of the store, or of the OCI image layout in DIR, over the distribution API. There is\n" +
-			"no authentication and no encryption: the default address is on loopback.",
+			"no authentication and no encryption: the default address is on loopback.\n\n" +
+			"With --writable it takes pushes and deletes. All repositories share what is in the store: a delete\n" +
+			"takes a name away, and the content once no other name leads to it.",
 		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())

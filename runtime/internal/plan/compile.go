@@ -102,7 +102,10 @@ func (c *compiler) rootfs() error {
 		c.openNull()
 	}
 	if c.root == 0 {
-		c.openRoot()
+		c.root = c.newSlot("root")
+		c.openRoot("")
+	} else {
+		c.unlessOpen(c.root, func() { c.openRoot("") })
 	}
 	c.pointer = "/root/path"
 	at := c.rootPath()
@@ -117,29 +120,46 @@ func (c *compiler) rootfs() error {
 	return nil
 }
 
-// openRoot takes the root file system as a tree that nothing shares.
-func (c *compiler) openRoot() {
+// unlessOpen adds steps that are passed over if a slot holds a descriptor already.
+func (c *compiler) unlessOpen(s Slot, steps func()) {
+	open := c.label("open")
+	c.add("is it open already?", "jump_if_not_equal", NrJumpNotEqual, slot(s), imm(^uint64(0), "all"), num(0), target(open))
+	steps()
+	c.land(open)
+}
+
+// openRoot takes the root file system as a tree that nothing shares. With a label it goes on there where that is not permitted.
+func (c *compiler) openRoot(denied string) {
 	c.pointer = "/root/path"
-	c.root = c.newSlot("root")
 	if c.Rootfs {
 		c.set("take the root file system that was given", c.root, fdArg(c.FDs.Root, "fd.root"))
 		return
 	}
-	c.add("open the root file system "+c.rootPath(), "open_tree", unix.SYS_OPEN_TREE, cwdFD(), text(c.rootPath()),
+	open := c.add("open the root file system "+c.rootPath(), "open_tree", unix.SYS_OPEN_TREE, cwdFD(), text(c.rootPath()),
 		imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE, "CLONE|CLOEXEC|RECURSIVE")).into(c.root)
+	if denied != "" {
+		open.on(denied, uint32(unix.EPERM))
+	}
 	c.add("make the root file system private", "mount_setattr", unix.SYS_MOUNT_SETATTR, slot(c.root), text(""),
 		imm(unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, "EMPTY_PATH|RECURSIVE"), mountAttr(0, 0, unix.MS_PRIVATE), num(mountAttrSize)).
 		why("pivot_root refuses a shared mount, and nothing mounted below may reach the original")
 }
 
-// beforeUserNamespace opens what the mapped root may not be able to reach: the root file system and the sources of bind mounts.
+// beforeUserNamespace opens what the mapped root may not be able to reach: the root file system and the sources of bind mounts. A creator
+// without privileges may not; then they are opened in the user namespace.
 func (c *compiler) beforeUserNamespace() error {
-	c.openRoot()
+	c.root = c.newSlot("root")
+	denied := c.label("denied")
+	c.openRoot(denied)
+	c.land(denied)
 	for i := range c.Spec.Mounts {
 		m := &c.Spec.Mounts[i]
 		if o := parseMountOptions(m.Options); o.bind || m.Type == "bind" {
 			c.pointer = "/mounts/" + strconv.Itoa(i)
-			c.sources[i] = c.openSource(c.sourcePath(m), o)
+			c.sources[i] = c.newSlot("mount.bind")
+			denied := c.label("denied")
+			c.openSource(c.sources[i], c.sourcePath(m), o).on(denied, uint32(unix.EPERM))
+			c.land(denied)
 		}
 	}
 	return nil

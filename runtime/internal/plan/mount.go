@@ -144,15 +144,13 @@ func (c *compiler) sourcePath(m *specs.Mount) string {
 }
 
 // openSource takes a file or directory of the host as a detached mount.
-func (c *compiler) openSource(source string, o mountOptions) Slot {
+func (c *compiler) openSource(fd Slot, source string, o mountOptions) stepRef {
 	flags, show := uint64(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC), "CLONE|CLOEXEC"
 	if o.recursive {
 		flags |= unix.AT_RECURSIVE
 		show += "|RECURSIVE"
 	}
-	fd := c.newSlot("mount.bind")
-	c.add("open "+source, "open_tree", unix.SYS_OPEN_TREE, cwdFD(), text(source), imm(flags, show)).into(fd)
-	return fd
+	return c.add("open "+source, "open_tree", unix.SYS_OPEN_TREE, cwdFD(), text(source), imm(flags, show)).into(fd)
 }
 
 // bind mounts a file or directory of the host.
@@ -169,8 +167,11 @@ func (c *compiler) bind(i int, m *specs.Mount, dest string, o mountOptions) erro
 		return &Error{Pointer: c.pointer + "/source", Err: err}
 	}
 	fd, opened := c.sources[i]
-	if !opened {
-		fd = c.openSource(source, o)
+	if opened {
+		c.unlessOpen(fd, func() { c.openSource(fd, source, o) })
+	} else {
+		fd = c.newSlot("mount.bind")
+		c.openSource(fd, source, o)
 	}
 	if o.set|o.clr != 0 {
 		c.add("set the options of "+source, "mount_setattr", unix.SYS_MOUNT_SETATTR, slot(fd), text(""),
