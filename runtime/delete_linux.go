@@ -15,8 +15,9 @@ import (
 // remove takes away the cgroup with whatever still runs in it, then the state, then runs the poststop hooks.
 func (c *Container) remove(ctx context.Context, wrap func(error) error) error {
 	if m := c.manager(); m != nil {
-		if c.state.SharedPid {
-			// Without a pid namespace of its own, processes outlive the first one (containerd#11231).
+		if c.state.SharedPid || c.state.Pid == 0 {
+			// Without a pid namespace of its own, processes outlive the first one (containerd#11231). And a process whose creator
+			// was killed may not have noticed yet.
 			if err := m.Kill(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return wrap(fmt.Errorf("end the processes of its cgroup: %w", err))
 			}

@@ -301,3 +301,35 @@ func TestProgramErrors(t *testing.T) {
 		}
 	}
 }
+
+// A creation that was killed before its process was recorded.
+func TestDeleteOfAnUnfinishedCreation(t *testing.T) {
+	for _, force := range []bool{false, true} {
+		dir, s := bundle(t)
+		r := open(t)
+		ctx := context.Background()
+		s.Process.Args = []string{"true"}
+		c, err := r.Create(ctx, CreateOptions{ID: id(t), Bundle: dir, Spec: s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := c.state
+		rec.Pid, rec.PidStart = 0, 0
+		if err := writeRecord(c.dir, &rec); err != nil {
+			t.Fatal(err)
+		}
+		if c, err = r.Load(id(t)); err != nil {
+			t.Fatal(err)
+		}
+		if s := c.Status(); s != specs.StateStopped {
+			t.Errorf("it is %s", s)
+		}
+		if err := c.Kill(ctx, unix.SIGTERM, false); !errors.Is(err, ErrNotRunning) {
+			t.Errorf("kill: %v", err)
+		}
+		if err := r.Delete(ctx, id(t), force); err != nil {
+			t.Errorf("delete, force %v: %v", force, err)
+		}
+		leftovers(t, r)
+	}
+}

@@ -37,6 +37,9 @@ func (c *Container) Wait(ctx context.Context) (ExitStatus, error) {
 
 // waitEnd waits on a pidfd until the process has ended or ctx has.
 func (c *Container) waitEnd(ctx context.Context) error {
+	if c.state.Pid <= 0 {
+		return nil
+	}
 	fd, err := unix.PidfdOpen(c.state.Pid, 0)
 	if errors.Is(err, unix.ESRCH) {
 		return nil
@@ -66,9 +69,12 @@ func (c *Container) Kill(_ context.Context, sig unix.Signal, all bool) error {
 			return c.killAll(sig, wrap)
 		}
 	}
+	if c.state.Pid <= 0 { // its creation is not complete, or was killed
+		return wrap(ErrNotRunning)
+	}
 	fd, err := unix.PidfdOpen(c.state.Pid, 0)
 	if err == nil {
-		defer unix.Close(fd) // only a handle
+		defer unix.Close(fd)
 	}
 	if c.Status() == specs.StateStopped {
 		return wrap(ErrNotRunning)
@@ -143,6 +149,9 @@ func (c *Container) Delete(ctx context.Context, force bool) error {
 		c.state = rec // it was being created when it was loaded
 	}
 	status := c.Status()
+	if c.state.Pid == 0 { // the lock is ours, so nobody is creating it any more
+		status = specs.StateStopped
+	}
 	if status == specs.StateRunning && !force {
 		return wrap(fmt.Errorf("%w: it is %s", ErrRunning, status))
 	}
