@@ -76,8 +76,12 @@ func (o options) measure(ctx context.Context) error {
 		name string
 		make func(context.Context, options) ([]work, func(), error)
 	}{
-		{"run", startWorks}, {"create", createWorks}, {"fetch", fetchWorks},
-		{"pull", pullWorks}, {"unpack", unpackWorks}, {"image", imageWorks},
+		{"run", startWorks},
+		{"create", createWorks},
+		{"fetch", fetchWorks},
+		{"pull", pullWorks},
+		{"unpack", unpackWorks},
+		{"image", imageWorks},
 	}
 	t := &table{out: os.Stdout}
 	t.head(o)
