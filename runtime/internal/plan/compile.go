@@ -264,16 +264,14 @@ func (c *compiler) hooks() error {
 		return nil
 	}
 	c.pointer = "/hooks"
-	c.point(PointHooks, "wait for the createRuntime and createContainer hooks", true)
+	c.point(PointHooks, "wait for the createRuntime and createContainer hooks")
 	return nil
 }
 
 // point reports and waits.
-func (c *compiler) point(p Point, name string, report bool) {
-	if report {
-		c.add("report that the process will "+name, "write", unix.SYS_WRITE, fdArg(c.FDs.Report, "fd.report"),
-			mem(record(RecordPoint, uint32(p)), "record"), num(RecordSize))
-	}
+func (c *compiler) point(p Point, name string) {
+	c.add("report that the process will "+name, "write", unix.SYS_WRITE, fdArg(c.FDs.Report, "fd.report"),
+		mem(record(RecordPoint, uint32(p)), "record"), num(RecordSize))
 	fd, show := c.FDs.Sync, "fd.sync"
 	if p == PointStart {
 		fd, show = c.FDs.Start, "fd.start"

@@ -18,13 +18,13 @@ func (c *compiler) ready() error {
 	last := max(c.FDs.Report, c.FDs.Sync, c.FDs.Start)
 	c.add("close what the set-up opened", "close_range", unix.SYS_CLOSE_RANGE, num(last+1), imm(math.MaxUint32, "max"), num(0)).
 		why("a waiting container holds nothing of the host (CVE-2024-21626)")
-	c.point(PointReady, "wait until its state is recorded", true)
+	c.point(PointReady, "wait until its state is recorded")
 	c.plan.Steps[len(c.plan.Steps)-1].Why = "a creator that dies before that takes the container with it: its end of the pipe closes"
 	c.add("wait for the start", "read", unix.SYS_READ, fdArg(c.FDs.Start, "fd.start"), addr(c.newBuffer("byte", 8)), num(1)).notZero()
 	c.plan.Late = len(c.plan.Steps)
 	if h := c.Spec.Hooks; h != nil && len(h.StartContainer) > 0 {
 		c.pointer = "/hooks/startContainer"
-		c.point(PointStart, "wait for the startContainer hooks", true)
+		c.point(PointStart, "wait for the startContainer hooks")
 	}
 	return nil
 }

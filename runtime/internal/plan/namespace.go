@@ -60,7 +60,7 @@ func (c *compiler) namespaces() error {
 		c.add("make the user namespace", "unshare", unix.SYS_UNSHARE, imm(unix.CLONE_NEWUSER, "CLONE_NEWUSER")).
 			why("it owns the namespaces made after it")
 		c.pointer = "/linux/uidMappings"
-		c.point(PointMapped, "wait for the id maps", true)
+		c.point(PointMapped, "wait for the id maps")
 	}
 	if c.private(unix.CLONE_NEWUSER) || joinsUser {
 		c.becomeRoot()
