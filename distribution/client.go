@@ -59,6 +59,9 @@ type Client struct {
 
 	buffers sync.Pool // of *[]byte, copyBuffer long
 
+	rangeMin  int64 // see the constants of these names
+	rangeSize int
+
 	mu     sync.Mutex
 	hosts  map[string]*host
 	extra  []*http.Transport // of hosts that have some
@@ -80,7 +83,7 @@ func New(o Options) (*Client, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	o.Retry = o.Retry.withDefaults()
-	c := &Client{o: o, log: o.Logger, hosts: map[string]*host{}, warned: map[string]bool{}}
+	c := &Client{o: o, log: o.Logger, hosts: map[string]*host{}, warned: map[string]bool{}, rangeMin: rangeMin, rangeSize: rangeSize}
 	c.base = newTransport(o)
 	c.http = &http.Client{Transport: router{c}, CheckRedirect: c.redirect}
 	return c, nil

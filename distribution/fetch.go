@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
@@ -57,6 +58,9 @@ type pull struct {
 	ref  reference.Ref
 	sink Sink
 	o    PullOptions
+
+	large  digest.Digest // the blob that is worth several connections; "" if none is
+	ranged atomic.Bool   // it had its try over several
 
 	fetched, reused atomic.Int64
 }
@@ -222,6 +226,8 @@ func (p *pull) content(ctx context.Context, d ispec.Descriptor, raw []byte, m is
 	if err := p.worth(d, m); err != nil {
 		return image.Image{}, err
 	}
+	layers := distinct(m.Layers)
+	p.large = p.dominant(layers).Digest
 	var img image.Image
 	ready := make(chan struct{}) // closed when img is there
 	g, gctx := errgroup.WithContext(ctx)
@@ -240,7 +246,7 @@ func (p *pull) content(ctx context.Context, d ispec.Descriptor, raw []byte, m is
 		close(ready)
 		return nil
 	})
-	for _, l := range distinct(m.Layers) {
+	for _, l := range layers {
 		g.Go(func() error {
 			if err := p.fetchBlob(gctx, l); err != nil {
 				return err
@@ -364,7 +370,7 @@ func (p *pull) ingest(ctx context.Context, want *ispec.Descriptor) (doubtful boo
 		return true, errors.Join(sizeError(d, fmt.Sprintf("%d bytes", start)), ing.Abort())
 	}
 	p.emit(image.Event{Kind: image.EventStarted, Descriptor: d, Bytes: start, Total: d.Size})
-	body, err := p.c.blob(ctx, p.ref, d, start, func(err error) {
+	body, err := p.open(ctx, d, start, func(err error) {
 		p.emit(image.Event{Kind: image.EventRetry, Descriptor: d, Err: err})
 	})
 	if err != nil {
@@ -372,16 +378,17 @@ func (p *pull) ingest(ctx context.Context, want *ispec.Descriptor) (doubtful boo
 	}
 	defer body.Close() //nolint:errcheck // never fails
 	err = p.copyBlob(ing, body, d)
-	p.fetched.Add(body.wire)
-	doubtful = start > 0 || body.pieces > 1
+	wire, pieces, at, more := body.result()
+	p.fetched.Add(wire)
+	doubtful = start > 0 || pieces > 1
 	if err == nil {
 		err = ing.Commit(ctx)
 	}
 	if err != nil {
-		if lies(err) && len(body.next) > 0 {
-			p.c.failed(ctx, body.at.h, err)
+		if lies(err) && more {
+			p.c.failed(ctx, at.h, err)
 			doubtful = true
-			want.URLs = without(d.URLs, body.at.foreign)
+			want.URLs = without(d.URLs, at.foreign)
 		}
 		return doubtful, p.giveUp(ing, err)
 	}
