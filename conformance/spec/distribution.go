@@ -16,6 +16,7 @@ var (
 	PushManifestBytes  = Clause{ID: "DC-32", Level: Must, Spec: "distribution-spec", Section: "spec.md#pushing-manifests"}
 	PushSubject        = Clause{ID: "DC-40", Level: Must, Spec: "distribution-spec", Section: "spec.md#pushing-manifests-with-subject"}
 	APISupport         = Clause{ID: "DC-58", Level: Must, Spec: "distribution-spec", Section: "spec.md#determining-support"}
+	Deleting           = Clause{ID: "DC-51", Level: Should, Spec: "distribution-spec", Section: "spec.md#content-management"}
 	TagPagination      = Clause{ID: "DC-50", Level: Must, Spec: "distribution-spec", Section: "spec.md#listing-tags"}
 )
 
