@@ -3,6 +3,7 @@ package mirrorconfig
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -372,6 +373,38 @@ func FuzzRegistries(f *testing.F) {
 			}
 			if e.Upstream && e.Host != "r.example" {
 				t.Fatalf("%s is taken for the registry", e.Host)
+			}
+		}
+	})
+}
+
+// FuzzHosts: whatever the file says, each host is one that can be asked, over http or https, with
+// headers that are headers.
+func FuzzHosts(f *testing.F) {
+	f.Add("server = \"https://a.example\"\n[host.\"http://b.example:5000/x/v2\"]\ncapabilities = [\"pull\"]\noverride_path = true\n[host.\"http://b.example:5000/x/v2\".header]\nx = [\"1\", \"2\"]\n")
+	f.Add("[host.\"https://a.example/x%3Fy%23z\"]\n")
+	f.Add("ca = [\"a\"]\nclient = [[\"a\", \"b\"], [\"c\"]]\nskip_verify = true\ndial_timeout = \"3s\"\n")
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, text string) {
+		h, err := loadHosts(write(t, dir+"/hosts.toml", text), "r.example")
+		if err != nil {
+			if !errors.Is(err, ErrConfig) {
+				t.Fatalf("%v is no ErrConfig", err)
+			}
+			return
+		}
+		for _, e := range append(h.mirrors, *h.server) {
+			u, err := url.Parse("https://" + e.Host + e.Prefix + "/a/b/manifests/latest")
+			if err != nil || u.Host != e.Host || u.RawQuery != "" || u.User != nil {
+				t.Fatalf("%+v cannot be asked: %v", e, err)
+			}
+			if e.Scheme != "http" && e.Scheme != "https" && e.Scheme != "" {
+				t.Fatalf("scheme %q", e.Scheme)
+			}
+			for k, v := range e.Header {
+				if strings.ContainsAny(k+strings.Join(v, ""), "\r\n\x00") {
+					t.Fatalf("header %q: %q", k, v)
+				}
 			}
 		}
 	})

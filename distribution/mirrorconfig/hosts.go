@@ -152,7 +152,7 @@ func (t hostTable) endpoint(at, dir string) (Endpoint, error) {
 		return e, fmt.Errorf("%q is not a host", u.Host)
 	}
 	e.Scheme, e.Host = u.Scheme, apiHost(u.Host)
-	p := strings.TrimRight(path.Clean("/"+u.Path), "/")
+	p := strings.TrimRight(path.Clean("/"+u.EscapedPath()), "/")
 	switch {
 	case t.OverridePath, strings.HasSuffix(p, "/v2"):
 		e.Prefix = p
