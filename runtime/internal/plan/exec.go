@@ -46,6 +46,10 @@ func CompileExec(in ExecInput) (*Plan, error) {
 
 // enterContainer joins all namespaces at once, by the pidfd: a process that has taken the id of one that ended is not joined.
 func (c *compiler) enterContainer(join uint64) {
+	if join&unix.CLONE_NEWUSER == 0 {
+		c.add("let nobody trace this process", "prctl", unix.SYS_PRCTL, imm(unix.PR_SET_DUMPABLE, "PR_SET_DUMPABLE"), num(0), num(0), num(0), num(0)).
+			why("CVE-2016-9962: until execve it is the creator's, and already in the container")
+	}
 	if join != 0 {
 		c.add("join the namespaces of the container", "setns", unix.SYS_SETNS, fdArg(c.FDs.Root, "fd.pid"), imm(join, cloneNames(join)))
 	}
