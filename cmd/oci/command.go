@@ -34,6 +34,7 @@ type verb struct {
 // Groups of verbs, in the order in which help shows them.
 const (
 	groupImage     = "image"
+	groupRegistry  = "registry"
 	groupContainer = "container"
 	groupTool      = "tool"
 )
@@ -55,6 +56,16 @@ func verbs() []verb {
 		{"unpack", groupImage, true, unpackCommand},
 		{"bundle", groupImage, true, bundleCommand},
 		{"serve", groupImage, false, serveCommand},
+		{"tags", groupRegistry, false, tagsCommand},
+		{"catalog", groupRegistry, false, catalogCommand},
+		{"digest", groupRegistry, false, digestCommand},
+		{"history", groupRegistry, false, historyCommand},
+		{"manifest", groupRegistry, false, manifestCommand},
+		{"config", groupRegistry, false, configCommand},
+		{"blob", groupRegistry, false, blobCommand},
+		{"referrers", groupRegistry, false, referrersCommand},
+		{"attach", groupRegistry, false, attachCommand},
+		{"ratelimit", groupRegistry, false, ratelimitCommand},
 		{"login", groupTool, false, loginCommand},
 		{"logout", groupTool, false, logoutCommand},
 		{"mirrors", groupTool, false, mirrorsCommand},
@@ -96,6 +107,7 @@ func (a *app) root(args []string) *cobra.Command {
 	}
 	root.AddGroup(
 		&cobra.Group{ID: groupImage, Title: "Images:"},
+		&cobra.Group{ID: groupRegistry, Title: "Registries and other places:"},
 		&cobra.Group{ID: groupContainer, Title: "Containers:"},
 		&cobra.Group{ID: groupTool, Title: "Tools:"},
 	)

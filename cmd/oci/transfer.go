@@ -28,12 +28,25 @@ type transferFlags struct {
 }
 
 func (t *transferFlags) register(f *pflag.FlagSet) {
-	f.StringVar(&t.platform, "platform", "", "the image for this `os/arch[/variant]` (default: this machine's)")
+	t.registerPlatform(f, "the image for this `os/arch[/variant]` (default: this machine's)")
+	t.registerJobs(f)
+	t.registerAccess(f)
+}
+
+func (t *transferFlags) registerPlatform(f *pflag.FlagSet, help string) {
+	f.StringVar(&t.platform, "platform", "", help)
+}
+
+// registerAccess has the flags of a registry without those that choose an image.
+func (t *transferFlags) registerAccess(f *pflag.FlagSet) {
 	f.BoolVar(&t.insecure, "insecure", false, "allow plain http and unproved certificates; loopback may always speak http")
 	f.StringVar(&t.authFile, "authfile", "", "read credentials from this `file` only")
 	f.StringVar(&t.creds, "creds", "", "`user:password` for the registry")
-	f.IntVarP(&t.jobs, "jobs", "j", 0, "`number` of blobs to move at once")
 	t.network.register(f)
+}
+
+func (t *transferFlags) registerJobs(f *pflag.FlagSet) {
+	f.IntVarP(&t.jobs, "jobs", "j", 0, "`number` of blobs to move at once")
 }
 
 func (t *transferFlags) registerQuiet(f *pflag.FlagSet) {
