@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -190,6 +191,34 @@ func BenchmarkRunTrue(b *testing.B) {
 	for b.Loop() {
 		if r := execute(b, dir, s); r.err != nil || r.status != 0 {
 			b.Fatal(r.err, r.status)
+		}
+	}
+}
+
+// BenchmarkStart is the price of the executor alone: encode, seal, start, exit, reap.
+func BenchmarkStart(b *testing.B) {
+	p := &plan.Plan{Steps: []plan.Step{exit7}, Slots: 1, FDs: plan.FDs{Report: 2}}
+	for b.Loop() {
+		proc, err := Start(Request{Plan: p, Files: []uintptr{0, 1, 2}, CgroupFD: -1})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if ws, err := proc.Wait(); err != nil || ws.ExitStatus() != 7 {
+			b.Fatal(ws, err)
+		}
+		proc.Close()
+	}
+}
+
+// BenchmarkForkExec is the same with a program on disk, the smallest that is everywhere: what any start of a process costs.
+func BenchmarkForkExec(b *testing.B) {
+	for b.Loop() {
+		pid, err := syscall.ForkExec("/bin/busybox", []string{"true"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}})
+		if err != nil {
+			b.Skip(err)
+		}
+		if _, err := wait4(pid); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
