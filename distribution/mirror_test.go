@@ -233,7 +233,7 @@ func TestHostsTomlRequests(t *testing.T) {
 	if _, err := pullInto(t, c, ref, newMemory(), PullOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(up.Requests()); n != 1 || up.Requests()[0].Method != "HEAD" {
+	if n := len(up.Requests()); n != 1 || up.Requests()[0].Method != http.MethodHead {
 		t.Errorf("the registry says what the tag means, and no more: %v", up.Requests())
 	}
 	if up.Requests()[0].Header.Get("X-Key") != "" || up.Requests()[0].RawQuery != "" {

@@ -3,6 +3,7 @@ package image
 import (
 	"crypto/sha256"
 	"crypto/sha512"
+	"errors"
 	"fmt"
 	"hash"
 	"strings"
@@ -32,7 +33,7 @@ func ValidateDigest(d digest.Digest) error {
 	case digest.SHA512:
 		size = sha512.Size
 	default:
-		if d.Validate() == digest.ErrDigestInvalidFormat {
+		if errors.Is(d.Validate(), digest.ErrDigestInvalidFormat) {
 			return &Error{Op: "check digest", Subject: subject, Clause: spec.DescriptorDigest, Err: ErrDigestInvalid}
 		}
 		return &Error{Op: "check digest", Subject: subject, Clause: spec.DescriptorAlgorithm, Err: ErrAlgorithm}

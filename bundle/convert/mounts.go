@@ -37,7 +37,7 @@ func (c *conversion) mounts() error {
 	extra = append(extra, volumes...)
 	slices.SortStableFunc(extra, func(a, b specs.Mount) int { return parts(a.Destination) - parts(b.Destination) })
 	defaults = slices.DeleteFunc(defaults, func(m specs.Mount) bool { return mountsAt(extra, m.Destination) })
-	c.spec.Mounts = append(defaults, extra...)
+	c.spec.Mounts = slices.Concat(defaults, extra)
 	return nil
 }
 

@@ -404,7 +404,7 @@ func TestBodyCutShort(t *testing.T) {
 		defer s.Close()
 		resp, _ := call(t, h, "POST", "/v2/a/blobs/uploads/", "")
 		loc := resp.Header.Get("Location")
-		r, err := http.NewRequestWithContext(t.Context(), "PATCH", s.URL+loc, io.MultiReader(strings.NewReader("hello"), failing{}))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, s.URL+loc, io.MultiReader(strings.NewReader("hello"), failing{}))
 		if err != nil {
 			t.Fatal(err)
 		}
