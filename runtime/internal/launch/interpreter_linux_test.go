@@ -1,12 +1,14 @@
 package launch
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-pipeline/oci/runtime/internal/plan"
@@ -139,6 +141,29 @@ func TestEncodeRefuses(t *testing.T) {
 	} {
 		if _, err := encode(p); err == nil {
 			t.Errorf("%s: encoded", name)
+		}
+	}
+}
+
+// BenchmarkCompileAndEncode is what comes before the process of a Docker-like container starts.
+func BenchmarkCompileAndEncode(b *testing.B) {
+	raw, err := os.ReadFile("../plan/testdata/docker-like.json")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var s specs.Spec
+	if err := json.Unmarshal(raw, &s); err != nil {
+		b.Fatal(err)
+	}
+	in := plan.Input{Spec: &s, Bundle: "/bundle", FDs: plan.FDs{Report: 3, Sync: 4, Start: 4, Console: -1, Root: -1}}
+	in.Host = plan.Host{CgroupV2: true, LastCap: 40, Kind: func(string) (plan.FileKind, error) { return plan.Directory, nil }}
+	for b.Loop() {
+		p, err := plan.Compile(in)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := encode(p); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
