@@ -13,8 +13,9 @@ func exportCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export REF DESTINATION",
 		Short: "Write an image of the store to a layout or an archive",
-		Long: "Write an image of the store to oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME]. An archive\n" +
-			"is there whole or not at all; a layout keeps the images that it has.",
+		Long: "Write an image of the store to oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME] or, as skopeo\n" +
+			"does, dir:DIR. All but a layout is there whole or not at all, in place of what it was before; a layout\n" +
+			"keeps the images that it has.",
 		Args: exact(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())

@@ -29,7 +29,7 @@ func OpenDirectory(ref reference.Ref) (*Directory, error) {
 		return nil, err
 	}
 	d := &Directory{from: dirFiles{dir}, ref: ref}
-	if d.raw, err = readFile(d.from, "manifest.json", image.MaxManifestSize); err == nil {
+	if d.raw, err = readFile(d.from, manifestFile, image.MaxManifestSize); err == nil {
 		d.desc.MediaType, err = image.DetectMediaType(d.raw)
 	}
 	if err != nil {
@@ -62,7 +62,7 @@ func (d *Directory) Open(ctx context.Context, want ispec.Descriptor) (io.ReadClo
 	name := want.Digest.Encoded()
 	switch {
 	case want.Digest == d.desc.Digest:
-		name = "manifest.json"
+		name = manifestFile
 	case image.IsManifest(want.MediaType), image.IsIndex(want.MediaType):
 		name += ".manifest.json"
 	}

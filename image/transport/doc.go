@@ -12,6 +12,6 @@
 // same archive: an OCI manifest over the archive's own config bytes and layers, of which the
 // uncompressed ones are named by their DiffID. The image keeps its ImageID.
 //
-// Export writes layouts, archives of layouts, and docker-archives, each complete or not at all, and the
-// same bytes for the same image.
+// Export writes layouts, archives of layouts, docker-archives and skopeo's directories, each complete or
+// not at all, and the same bytes for the same image.
 package transport

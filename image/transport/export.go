@@ -10,6 +10,7 @@ import (
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/image/internal/layout"
 	"github.com/oci-pipeline/oci/image/reference"
 )
 
@@ -24,12 +25,15 @@ type ExportOptions struct {
 	Platform ispec.Platform  // what to choose from an index; zero means this machine's
 	All      bool            // export an index with all its images that are there; not for docker-archive
 	Events   image.EventFunc // may be nil
+	// Also are manifests that refer to the image, to be entries without a name beside it; for
+	// layouts and their archives alone.
+	Also []ispec.Descriptor
 }
 
 // Export writes the image d to the place that dest names: into an OCI layout (which may be there
-// already and have other images), or as a new oci-archive or docker-archive file, which takes the
-// place of an old one once it is complete. Every byte is proved on the way; if that fails the place
-// is as before.
+// already and have other images), or as a new oci-archive or docker-archive file or a new directory
+// of skopeo's kind, which takes the place of an old one once it is complete. Every byte is proved on
+// the way; if that fails the place is as before.
 func Export(ctx context.Context, blobs Blobs, d ispec.Descriptor, dest reference.Ref, o ExportOptions) error {
 	if o.Name == "" {
 		o.Name = dest.Tag
@@ -47,8 +51,13 @@ func Export(ctx context.Context, blobs Blobs, d ispec.Descriptor, dest reference
 		write = x.toLayoutArchive
 	case reference.DockerArchive:
 		write, x.o.All = x.toDockerArchive, false
+	case reference.Dir:
+		write = x.toDirectory
 	default:
 		return failed("export", dest.String(), fmt.Errorf("%w: %q", ErrUnsupported, dest.Transport))
+	}
+	if len(o.Also) > 0 && dest.Transport != reference.OCI && dest.Transport != reference.OCIArchive {
+		return failed("export", dest.String(), fmt.Errorf("%w: it holds one image, and nothing beside it", ErrUnsupported))
 	}
 	if !x.o.All {
 		var err error
@@ -102,8 +111,8 @@ func (x *exporter) choose(ctx context.Context, d ispec.Descriptor, depth int) (i
 	return x.choose(ctx, next, depth+1)
 }
 
-// collect lists d and everything below it, each once, parents first. Manifests that are absent from
-// an index are left out.
+// collect lists d, what goes beside it, and everything below, each once, parents first. Manifests
+// that are absent from an index are left out.
 func (x *exporter) collect(ctx context.Context, d ispec.Descriptor) ([]ispec.Descriptor, error) {
 	var list []ispec.Descriptor
 	seen := make(map[digest.Digest]bool)
@@ -139,7 +148,25 @@ func (x *exporter) collect(ctx context.Context, d ispec.Descriptor) ([]ispec.Des
 		}
 		return nil
 	}
-	return list, walk(d, 0)
+	for _, root := range append([]ispec.Descriptor{d}, x.o.Also...) {
+		if err := walk(root, 0); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// enter makes the entries of a layout's index.json.
+func (x *exporter) enter(index *layout.Index, d ispec.Descriptor) error {
+	for _, also := range x.o.Also {
+		if _, there := index.FindDigest(also.Digest); there {
+			continue
+		}
+		if err := index.Add("", layout.Unnamed(also)); err != nil {
+			return err
+		}
+	}
+	return index.Add(x.o.Name, layout.Unnamed(d))
 }
 
 // below gives what an index or manifest refers to.

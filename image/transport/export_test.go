@@ -161,7 +161,7 @@ func TestExport_refuses(t *testing.T) {
 		"oci-archive:" + dir + "/no/such/dir":  {root, ExportOptions{}, os.ErrNotExist},
 		"oci-archive:" + dir + "/p.tar":        {root, ExportOptions{Platform: ispec.Platform{OS: "plan9", Architecture: "386"}}, image.ErrNoPlatform},
 		"oci-archive:" + dir + "/s.tar":        {layer, ExportOptions{}, image.ErrSizeMismatch},
-		"dir:" + dir:                           {root, ExportOptions{}, ErrUnsupported},
+		"dir:" + dir:                           {root, ExportOptions{}, ErrNotLayout},
 		"example.org/x:y":                      {root, ExportOptions{}, ErrUnsupported},
 		"docker-archive:" + dir + "/n.tar:x:y": {amd, ExportOptions{Name: "oci:x"}, nil},
 	} {

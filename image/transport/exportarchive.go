@@ -127,7 +127,7 @@ func (x *exporter) toLayoutArchive(ctx context.Context, d ispec.Descriptor, dest
 		return err
 	}
 	index := layout.NewIndex()
-	if err := index.Add(x.o.Name, layout.Unnamed(d)); err != nil {
+	if err := x.enter(index, d); err != nil {
 		return err
 	}
 	raw, err := index.Encode()

@@ -51,7 +51,7 @@ func (x *exporter) toLayout(ctx context.Context, d ispec.Descriptor, dest refere
 			return err
 		}
 	}
-	if err := index.Add(x.o.Name, layout.Unnamed(d)); err != nil {
+	if err := x.enter(index, d); err != nil {
 		return err
 	}
 	raw, err := index.Encode()

@@ -90,7 +90,7 @@ func TestReal_others_read(t *testing.T) {
 		t.Fatal(err)
 	}
 	tmp := t.TempDir()
-	dests := []string{"oci:" + tmp + "/layout:latest", "oci-archive:" + tmp + "/o.tar:latest", "docker-archive:" + tmp + "/d.tar:busybox:latest"}
+	dests := []string{"oci:" + tmp + "/layout:latest", "oci-archive:" + tmp + "/o.tar:latest", "docker-archive:" + tmp + "/d.tar:busybox:latest", "dir:" + tmp + "/dir"}
 	for _, dest := range dests {
 		if err := Export(t.Context(), s, c.Resolved.Root, mustParse(t, dest), ExportOptions{Platform: amd64}); err != nil {
 			t.Fatal(err)
