@@ -243,6 +243,9 @@ func (m *manager) create(g group) (created bool, err error) {
 	switch err {
 	case nil:
 	case unix.EEXIST:
+		if m.options.IgnorePermission && unix.Access(g.dir, unix.W_OK) != nil {
+			return false, fail(unix.EACCES) // another user's, of the same name
+		}
 		if err := m.reusable(g); err != nil {
 			return false, fail(err)
 		}
