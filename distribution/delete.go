@@ -35,7 +35,7 @@ func (c *Client) Delete(ctx context.Context, ref reference.Ref) error {
 			return wrap("delete", ref.String(), err)
 		}
 	}
-	if err := c.remove(ctx, e, "manifests", ref.Reference()); err != nil {
+	if err := c.remove(ctx, e, "manifests", ref.Reference(), ref.String()); err != nil {
 		return wrap("delete", ref.String(), err)
 	}
 	if subject == nil {
@@ -50,13 +50,14 @@ func (c *Client) DeleteBlob(ctx context.Context, ref reference.Ref, d digest.Dig
 	if err == nil {
 		err = image.ValidateDigest(d)
 	}
+	at := ref.WithDigest(d).String()
 	if err == nil {
-		err = c.remove(ctx, endpoint{h: h, repo: ref.Repository}, "blobs", d.String())
+		err = c.remove(ctx, endpoint{h: h, repo: ref.Repository}, "blobs", d.String(), at)
 	}
-	return wrap("delete blob", ref.WithDigest(d).String(), err)
+	return wrap("delete blob", at, err)
 }
 
-func (c *Client) remove(ctx context.Context, e endpoint, kind, name string) error {
+func (c *Client) remove(ctx context.Context, e endpoint, kind, name, subject string) error {
 	resp, err := c.do(ctx, e.h, request{
 		method: http.MethodDelete, path: e.path(kind, name),
 		scopes: scope(e.repo, "delete,pull"), repo: e.repo,
@@ -64,7 +65,7 @@ func (c *Client) remove(ctx context.Context, e endpoint, kind, name string) erro
 	})
 	var s *StatusError
 	if errors.As(err, &s) && (s.Status == http.StatusMethodNotAllowed || s.Status == http.StatusBadRequest) {
-		return &Error{Op: "delete", Subject: name, Clause: spec.Deleting, Err: fmt.Errorf("%w: %w", ErrNoDelete, err)}
+		return &Error{Op: "delete", Subject: subject, Clause: spec.Deleting, Err: fmt.Errorf("%w: %w", ErrNoDelete, err)}
 	}
 	if err != nil {
 		return err
