@@ -1,54 +1,120 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
+	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 
 	"github.com/oci-pipeline/oci/image/reference"
+	"github.com/oci-pipeline/oci/image/store"
 )
 
 func copyCommand(a *app) *cobra.Command {
 	t := transferFlags{artifacts: true}
+	var format formatFlag
+	var referrers bool
 	cmd := &cobra.Command{
 		Use:   "copy SOURCE DESTINATION",
 		Short: "Copy an image from one place to another, through the store",
-		Long: "Copy an image between registries, layouts and archives. Its content passes through the store, where it is\n" +
-			"proved and stays, without a name, until `oci prune`.",
+		Long: "Copy an image between registries, the store, layouts and archives. No byte of it is changed, so its digest\n" +
+			"stays (a docker-archive keeps the config, and with it the image's ID). Its content passes through the\n" +
+			"store, where it is proved and stays, without a name, until `oci prune`.\n\n" +
+			"Of an index, the image for one --platform is copied; with several, to a layout, the index with those\n" +
+			"images; with --all-platforms, all of it.\n\n" +
+			"The places are names in registries, store:NAME, oci:DIR[:TAG], oci-archive:FILE[:TAG],\n" +
+			"docker-archive:FILE[:NAME] and dir:DIR.",
 		Args: exact(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()
-			from, err := reference.Parse(args[0])
+			if err := t.settle(cmd); err != nil {
+				return err
+			}
+			from, err := parsePlace(args[0])
 			if err != nil {
 				return err
 			}
-			to, err := reference.Parse(args[1])
+			to, err := parsePlace(args[1])
 			if err != nil {
 				return err
 			}
-			s, err := a.openStore(ctx)
-			if err != nil {
+			if kind := to.ref.Transport; referrers && (kind == reference.DockerArchive || kind == reference.Dir) {
+				return usageErrorf(cmd, "--referrers: %s holds one image, and nothing beside it", to)
+			}
+			done, err := a.copyImage(ctx, from, to, referrers, t)
+			switch {
+			case err != nil:
 				return err
+			case format.json():
+				return writeJSON(a.out, done)
 			}
-			defer s.Close()
-			hold, err := s.Hold(ctx)
-			if err != nil {
-				return err
-			}
-			defer hold.Release()
-			root, _, err := a.fetch(ctx, s, from, t)
-			if err != nil {
-				return err
-			}
-			d, err := a.sendOut(ctx, s, root, to, t)
-			if err == nil {
-				fmt.Fprintf(a.out, "%s %s\n", to, d.Digest)
-			}
+			_, err = fmt.Fprintf(a.out, "%s %s\n", done.Name, done.Digest)
 			return err
 		},
 	}
-	t.register(cmd.Flags())
+	t.registerPlatforms(cmd.Flags())
+	t.registerJobs(cmd.Flags())
+	t.registerAccess(cmd.Flags())
 	t.registerQuiet(cmd.Flags())
+	cmd.Flags().BoolVar(&referrers, "referrers", false, "also what refers to the image: signatures, SBOMs")
+	format.register(cmd.Flags())
 	return cmd
+}
+
+// copyImage copies by way of the store.
+func (a *app) copyImage(ctx context.Context, from, to place, referrers bool, t transferFlags) (pulled, error) {
+	s, err := a.openStore(ctx)
+	if err != nil {
+		return pulled{}, err
+	}
+	defer s.Close()
+	hold, err := s.Hold(ctx)
+	if err != nil {
+		return pulled{}, err
+	}
+	defer hold.Release()
+	var d ispec.Descriptor
+	var done pulled
+	if from.stored != "" {
+		var entry store.Tagged
+		entry, err = find(ctx, s, from.stored)
+		d = entry.Descriptor
+	} else {
+		d, done, err = a.fetch(ctx, s, from.ref, t)
+	}
+	if err != nil {
+		return pulled{}, err
+	}
+	out, err := chooseOut(ctx, s, d, to, t)
+	if err != nil {
+		return pulled{}, err
+	}
+	var also []ispec.Descriptor
+	if referrers {
+		src, err := a.openPlace(ctx, from, t)
+		if err != nil {
+			return pulled{}, err
+		}
+		defer src.Close()
+		if also, err = a.fetchReferrers(ctx, s, src, out.Descriptor, t); err != nil {
+			return pulled{}, err
+		}
+	}
+	done.Name, done.Digest = to.String(), out.Digest.String()
+	if to.stored == "" {
+		for _, r := range also {
+			done.Referrers = append(done.Referrers, r.Digest.String())
+		}
+		return done, a.deliver(ctx, s, out, to.ref, t, also)
+	}
+	ref, err := reference.Parse(to.stored)
+	if err != nil {
+		return pulled{}, err
+	}
+	if err := s.Tag(ctx, ref.String(), out.Descriptor); err != nil {
+		return pulled{}, err
+	}
+	return done, nameReferrers(ctx, s, ref, also, &done)
 }

@@ -56,33 +56,70 @@ func pushCommand(a *app) *cobra.Command {
 
 // sendOut writes what d names in the store to another place, and gives what was written.
 func (a *app) sendOut(ctx context.Context, s *store.Store, d ispec.Descriptor, to reference.Ref, t transferFlags) (ispec.Descriptor, error) {
-	want, err := parsePlatform(t.platform)
+	out, err := chooseOut(ctx, s, d, place{ref: to}, t)
 	if err != nil {
 		return d, err
+	}
+	return out.Descriptor, a.deliver(ctx, s, out, to, t, nil)
+}
+
+// outgoing is what goes to another place.
+type outgoing struct {
+	ispec.Descriptor
+	want ispec.Platform
+	all  bool // an index goes as it is, with all its images that are in the store
+}
+
+// chooseOut says what of d goes to a place: the image for a platform or, if it is here whole or
+// several platforms were asked for, the index.
+func chooseOut(ctx context.Context, s *store.Store, d ispec.Descriptor, to place, t transferFlags) (outgoing, error) {
+	out := outgoing{Descriptor: d}
+	var err error
+	if out.want, err = parsePlatform(t.platform); err != nil {
+		return out, err
 	}
 	whole, err := complete(ctx, s, d)
 	if err != nil {
-		return d, err
+		return out, err
 	}
-	if t.platform != "" || !whole {
-		img, err := s.Image(ctx, d, want)
-		if err != nil {
-			return d, err
-		}
-		d = img.Descriptor()
+	several := (t.all || len(t.platforms) > 0) && image.IsIndex(d.MediaType)
+	switch {
+	case several && to.ref.Transport == reference.DockerArchive:
+		return out, usageErrorf(nil, "%s holds one image: give one --platform", to)
+	case several && !whole && to.inRegistry():
+		return out, usageErrorf(nil, "a registry takes an index with all its images only: give one --platform or, if they are all there, --all-platforms")
+	case several, whole && t.platform == "":
+		out.all = to.ref.Transport != reference.DockerArchive
+		return out, nil
 	}
+	img, err := s.Image(ctx, d, out.want)
+	if err == nil {
+		out.Descriptor = img.Descriptor()
+	}
+	return out, err
+}
+
+// deliver writes to another place what was chosen for it, and beside it what refers to it.
+func (a *app) deliver(ctx context.Context, s *store.Store, out outgoing, to reference.Ref, t transferFlags, also []ispec.Descriptor) error {
 	p := newProgress(a.err, t.quiet)
 	defer p.close()
 	if to.Transport != reference.Registry {
-		o := transport.ExportOptions{Platform: want, Events: p.event, All: whole && t.platform == "" && to.Transport != reference.DockerArchive}
-		return d, transport.Export(ctx, s, d, to, o)
+		o := transport.ExportOptions{Platform: out.want, Events: p.event, All: out.all, Also: also}
+		return transport.Export(ctx, s, out.Descriptor, to, o)
 	}
 	c, err := a.client(t)
 	if err != nil {
-		return d, err
+		return err
 	}
 	defer c.Close()
-	return d, c.Push(ctx, to, s, d, distribution.PushOptions{Events: p.event, Jobs: t.jobs})
+	o := distribution.PushOptions{Events: p.event, Jobs: t.jobs}
+	err = c.Push(ctx, to, s, out.Descriptor, o)
+	for _, r := range also {
+		if err == nil {
+			err = c.Push(ctx, to.WithDigest(r.Digest), s, r, o)
+		}
+	}
+	return err
 }
 
 // complete tells whether every manifest of an index is in the store; a manifest is complete.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -153,7 +154,13 @@ func referrersOf(ctx context.Context, src transport.Source) (func(context.Contex
 	found := map[digest.Digest][]ispec.Descriptor{}
 	tagged := map[string][]ispec.Descriptor{}
 	for _, n := range list {
+		if !image.IsManifest(n.Descriptor.MediaType) && !image.IsIndex(n.Descriptor.MediaType) {
+			continue
+		}
 		raw, err := readProved(ctx, src, n.Descriptor, image.MaxManifestSize)
+		if errors.Is(err, transport.ErrNotFound) {
+			continue // a layout need not have all that it lists
+		}
 		if err != nil {
 			return nil, err
 		}

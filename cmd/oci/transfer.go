@@ -8,6 +8,7 @@ import (
 	"time"
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/oci-pipeline/oci/distribution"
@@ -24,7 +25,9 @@ type transferFlags struct {
 	insecure, quiet           bool
 	jobs                      int
 	network                   networkFlags
-	artifacts                 bool // takes what is no container image too
+	artifacts                 bool     // takes what is no container image too
+	platforms                 []string // of the verbs that take several; settle makes one of them platform
+	all                       bool     // all platforms
 }
 
 func (t *transferFlags) register(f *pflag.FlagSet) {
@@ -35,6 +38,23 @@ func (t *transferFlags) register(f *pflag.FlagSet) {
 
 func (t *transferFlags) registerPlatform(f *pflag.FlagSet, help string) {
 	f.StringVar(&t.platform, "platform", "", help)
+}
+
+// registerPlatforms is registerPlatform for the verbs that take several; they call settle.
+func (t *transferFlags) registerPlatforms(f *pflag.FlagSet) {
+	f.StringArrayVar(&t.platforms, "platform", nil, "the image for this `os/arch[/variant]` (default: this machine's); may be given several times")
+	f.BoolVar(&t.all, "all-platforms", false, "the images for all platforms, and all else that the index has")
+}
+
+// settle brings the flags of registerPlatforms into the form that the rest understands.
+func (t *transferFlags) settle(cmd *cobra.Command) error {
+	if t.all && len(t.platforms) > 0 {
+		return usageErrorf(cmd, "--all-platforms and --platform exclude each other")
+	}
+	if len(t.platforms) == 1 {
+		t.platform, t.platforms = t.platforms[0], nil
+	}
+	return nil
 }
 
 // registerAccess has the flags of a registry without those that choose an image.
@@ -97,8 +117,18 @@ type pulled struct {
 	Platform string `json:"platform,omitempty"` // none of an artifact
 	Fetched  int64  `json:"fetched"`            // bytes moved
 	Reused   int64  `json:"reused"`             // bytes that were there already
+	// Platforms of an index that was pulled for several; Manifest, ID and Platform are absent then.
+	Platforms []string `json:"platforms,omitempty"`
+	Referrers []string `json:"referrers,omitempty"` // digests of what was pulled with it
 
 	image image.Image
+}
+
+// describe fills in what only an image has.
+func (p *pulled) describe(img image.Image) {
+	p.image = img
+	p.Manifest, p.ID = img.Descriptor().Digest.String(), img.ID().String()
+	p.Platform = image.FormatPlatform(img.Config().Platform)
 }
 
 // fetch brings what ref means into the store, without a name. The caller holds the store.
@@ -107,8 +137,14 @@ func (a *app) fetch(ctx context.Context, s *store.Store, ref reference.Ref, t tr
 	if err != nil {
 		return ispec.Descriptor{}, pulled{}, err
 	}
+	if len(t.platforms) > 0 {
+		return a.fetchSeveral(ctx, s, ref, t)
+	}
 	p := newProgress(a.err, t.quiet)
 	defer p.close()
+	if t.all {
+		return a.fetchAll(ctx, s, ref, t, p)
+	}
 	if ref.Transport == reference.Registry {
 		return a.pullRegistry(ctx, s, ref, want, t, p)
 	}
@@ -131,11 +167,6 @@ func (a *app) pull(ctx context.Context, s *store.Store, ref reference.Ref, t tra
 		return pulled{}, err
 	}
 	done.Name, done.Digest = ref.String(), root.Digest.String()
-	if done.Manifest != "" {
-		return done, nil // an artifact has nothing more to tell
-	}
-	done.Manifest, done.ID = done.image.Descriptor().Digest.String(), done.image.ID().String()
-	done.Platform = image.FormatPlatform(done.image.Config().Platform)
 	return done, nil
 }
 
@@ -149,9 +180,11 @@ func (a *app) pullRegistry(ctx context.Context, s *store.Store, ref reference.Re
 	if err != nil {
 		return ispec.Descriptor{}, pulled{}, err
 	}
-	done := pulled{Fetched: r.BytesFetched, Reused: r.BytesReused, image: r.Image}
+	done := pulled{Fetched: r.BytesFetched, Reused: r.BytesReused}
 	if r.Artifact {
 		done.Manifest = r.Resolved.Manifest.Digest.String()
+	} else {
+		done.describe(r.Image)
 	}
 	return r.Resolved.Root, done, nil
 }
@@ -213,5 +246,17 @@ func (a *app) pullLocal(ctx context.Context, s *store.Store, ref reference.Ref, 
 	if err != nil {
 		return ispec.Descriptor{}, pulled{}, err
 	}
-	return c.Resolved.Root, pulled{Fetched: c.Bytes, Reused: c.Reused, image: c.Image}, nil
+	return c.Resolved.Root, copied(c), nil
+}
+
+// copied is what transport.Copy did, as a pull tells it.
+func copied(c transport.Copied) pulled {
+	done := pulled{Fetched: c.Bytes, Reused: c.Reused}
+	switch {
+	case c.Image.ID() != "":
+		done.describe(c.Image)
+	case c.Resolved.Manifest.Digest != "": // an artifact
+		done.Manifest = c.Resolved.Manifest.Digest.String()
+	}
+	return done
 }
