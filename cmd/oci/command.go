@@ -45,6 +45,7 @@ func verbs() []verb {
 		{"pull", groupImage, false, pullCommand},
 		{"push", groupImage, false, pushCommand},
 		{"copy", groupImage, false, copyCommand},
+		{"sync", groupImage, false, syncCommand},
 		{"import", groupImage, false, importCommand},
 		{"export", groupImage, false, exportCommand},
 		{"images", groupImage, false, imagesCommand},

@@ -90,6 +90,7 @@ func exitTable() []exitRow {
 		{statusGeneral, []error{convert.ErrUnmapped}, "give yourself more ids: a range in /etc/subuid and /etc/subgid, and newuidmap (package uidmap); or run as --user 0"},
 		{statusUnverified, []error{image.ErrDigestMismatch, image.ErrSizeMismatch, unpack.ErrDiffID}, "the content is not what its descriptor says: it was not kept"},
 		{statusMalformed, []error{
+			errSyncList,
 			image.ErrMalformed, image.ErrTooLarge, image.ErrMediaType, image.ErrNoDigest, image.ErrDigestInvalid, image.ErrAlgorithm,
 			bundle.ErrSyntax, bundle.ErrTooLarge, bundle.ErrDuplicateKey, bundle.ErrTooDeep, bundle.ErrType, bundle.ErrVersion,
 			bundle.ErrMissing, bundle.ErrInvalid, bundle.ErrDuplicate, bundle.ErrNotRegular,
