@@ -64,7 +64,7 @@ func attachCommand(a *app) *cobra.Command {
 			case err != nil:
 				return err
 			case format.json():
-				return writeJSON(a.out, done)
+				return format.write(a.out, done)
 			}
 			_, err = fmt.Fprintln(a.out, done.Name)
 			return err
@@ -75,7 +75,7 @@ func attachCommand(a *app) *cobra.Command {
 	t.registerQuiet(cmd.Flags())
 	cmd.Flags().StringVar(&f.kind, "type", "", "the artifact's `type`, a media type")
 	cmd.Flags().StringArrayVarP(&f.annotations, "annotation", "a", nil, "`key=value` for the artifact's manifest")
-	format.register(cmd.Flags())
+	format.registerOutput(cmd.Flags())
 	return cmd
 }
 
@@ -109,7 +109,7 @@ func (a *app) attach(ctx context.Context, ref reference.Ref, files []string, f a
 	if err != nil {
 		return attached{}, err
 	}
-	p := newProgress(a.err, t.quiet)
+	p := t.progress(a.err)
 	defer p.close()
 	at := ref.WithDigest(d.Digest)
 	if err := c.Push(ctx, at, content, d, distribution.PushOptions{Events: p.event, Jobs: t.jobs}); err != nil {

@@ -34,7 +34,7 @@ func checkCommand(a *app) *cobra.Command {
 				return err
 			}
 			if format.json() {
-				err = writeJSON(a.out, r)
+				err = format.write(a.out, r)
 			} else {
 				a.writeCheck(r)
 			}
@@ -44,7 +44,7 @@ func checkCommand(a *app) *cobra.Command {
 			return err
 		},
 	}
-	format.register(cmd.Flags())
+	format.registerOutput(cmd.Flags())
 	return cmd
 }
 

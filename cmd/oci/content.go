@@ -82,7 +82,7 @@ func manifestHeadCommand(a *app) *cobra.Command {
 				return err
 			}
 			if format.json() {
-				return writeJSON(a.out, name)
+				return format.write(a.out, name)
 			}
 			_, err = fmt.Fprintf(a.out, "%s %s %d\n", d.Digest, d.MediaType, d.Size)
 			return err
@@ -90,7 +90,7 @@ func manifestHeadCommand(a *app) *cobra.Command {
 	}
 	t.registerPlatform(cmd.Flags(), "of the manifest for this `os/arch[/variant]` instead of the index")
 	t.registerAccess(cmd.Flags())
-	format.register(cmd.Flags())
+	format.registerOutput(cmd.Flags())
 	return cmd
 }
 

@@ -48,7 +48,7 @@ func copyCommand(a *app) *cobra.Command {
 			case err != nil:
 				return err
 			case format.json():
-				return writeJSON(a.out, done)
+				return format.write(a.out, done)
 			}
 			_, err = fmt.Fprintf(a.out, "%s %s\n", done.Name, done.Digest)
 			return err
@@ -59,7 +59,7 @@ func copyCommand(a *app) *cobra.Command {
 	t.registerAccess(cmd.Flags())
 	t.registerQuiet(cmd.Flags())
 	cmd.Flags().BoolVar(&referrers, "referrers", false, "also what refers to the image: signatures, SBOMs")
-	format.register(cmd.Flags())
+	format.registerOutput(cmd.Flags())
 	return cmd
 }
 

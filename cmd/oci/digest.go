@@ -30,7 +30,7 @@ func digestCommand(a *app) *cobra.Command {
 				return err
 			}
 			if format.json() {
-				return writeJSON(a.out, name)
+				return format.write(a.out, name)
 			}
 			_, err = fmt.Fprintln(a.out, d.Digest)
 			return err
@@ -38,7 +38,7 @@ func digestCommand(a *app) *cobra.Command {
 	}
 	t.registerPlatform(cmd.Flags(), "of the manifest for this `os/arch[/variant]` instead of the index")
 	t.registerAccess(cmd.Flags())
-	format.register(cmd.Flags())
+	format.registerOutput(cmd.Flags())
 	return cmd
 }
 

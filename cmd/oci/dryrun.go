@@ -39,7 +39,7 @@ func (a *app) showPlan(ctx context.Context, ref reference.Ref, f pullFlags, t tr
 	case err != nil:
 		return err
 	case format.json():
-		return writeJSON(a.out, p)
+		return format.write(a.out, p)
 	}
 	_, err = fmt.Fprintf(a.out, "%s %s %s to fetch, %s present\n", p.Name, p.Digest, size(p.Fetch), size(p.Reuse))
 	return err

@@ -98,7 +98,8 @@ func (f *formatFlag) Set(s string) error {
 // Type is the name of the value in help texts.
 func (f *formatFlag) Type() string { return "format" }
 
-func (f formatFlag) json() bool { return f == "json" }
+// json tells that the output is for programs: JSON, or made of it by a template.
+func (f formatFlag) json() bool { return f != "text" }
 
 // writeJSON writes v indented, with a newline, and without escaping for HTML.
 func writeJSON(w io.Writer, v any) error {

@@ -48,7 +48,7 @@ func historyCommand(a *app) *cobra.Command {
 				}
 				rows := history(img)
 				if format.json() {
-					return writeJSON(a.out, rows)
+					return format.write(a.out, rows)
 				}
 				return a.printHistory(rows, whole)
 			})
@@ -57,7 +57,7 @@ func historyCommand(a *app) *cobra.Command {
 	t.registerPlatform(cmd.Flags(), "the image for this `os/arch[/variant]` (default: this machine's)")
 	t.registerAccess(cmd.Flags())
 	cmd.Flags().BoolVar(&whole, "no-trunc", false, "print the steps and digests whole")
-	format.register(cmd.Flags())
+	format.registerOutput(cmd.Flags())
 	return cmd
 }
 

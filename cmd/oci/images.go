@@ -38,7 +38,7 @@ func imagesCommand(a *app) *cobra.Command {
 			}
 			switch {
 			case format.json():
-				return writeJSON(a.out, rows)
+				return format.write(a.out, rows)
 			case quiet:
 				for _, r := range rows {
 					fmt.Fprintln(a.out, r.Name)
@@ -53,7 +53,7 @@ func imagesCommand(a *app) *cobra.Command {
 			return w.Flush()
 		},
 	}
-	format.register(cmd.Flags())
+	format.registerOutput(cmd.Flags())
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print the names only")
 	return cmd
 }

@@ -54,12 +54,12 @@ func manifestDeleteCommand(a *app) *cobra.Command {
 				}
 			}
 			if format.json() {
-				return writeJSON(a.out, done)
+				return format.write(a.out, done)
 			}
 			return nil
 		},
 	}
 	t.registerAccess(cmd.Flags())
-	format.register(cmd.Flags())
+	format.registerOutput(cmd.Flags())
 	return cmd
 }

@@ -45,7 +45,7 @@ func pruneCommand(a *app) *cobra.Command {
 			case err != nil:
 				return err
 			case format.json():
-				return writeJSON(a.out, r)
+				return format.write(a.out, r)
 			}
 			_, err = fmt.Fprintf(a.out, "%d blobs, %d unpacked layers, %d partial downloads: %s\n",
 				len(r.Blobs), len(r.Unpacked), len(r.Partial), size(r.Bytes))
@@ -54,7 +54,7 @@ func pruneCommand(a *app) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "only tell what would be deleted")
 	cmd.Flags().BoolVar(&partial, "partial", false, "delete every broken-off download, however young")
-	format.register(cmd.Flags())
+	format.registerOutput(cmd.Flags())
 	return cmd
 }
 

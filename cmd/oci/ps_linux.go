@@ -41,7 +41,7 @@ func psCommand(a *app) *cobra.Command {
 			}
 			switch {
 			case format.json():
-				return writeJSON(a.out, rows)
+				return format.write(a.out, rows)
 			case quiet:
 				for _, r := range rows {
 					fmt.Fprintln(a.out, r.ID)
@@ -53,7 +53,7 @@ func psCommand(a *app) *cobra.Command {
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "stopped ones too")
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print the IDs only")
-	format.register(cmd.Flags())
+	format.registerOutput(cmd.Flags())
 	return cmd
 }
 

@@ -58,7 +58,7 @@ func pullCommand(a *app) *cobra.Command {
 			case err != nil:
 				return err
 			case format.json():
-				return writeJSON(a.out, done)
+				return format.write(a.out, done)
 			}
 			_, err = fmt.Fprintf(a.out, "%s %s\n", done.Name, done.Digest)
 			return err
@@ -71,7 +71,7 @@ func pullCommand(a *app) *cobra.Command {
 	cmd.Flags().StringVar(&f.policy, "policy", pullAlways, "`when` to ask for the name: "+strings.Join(pullPolicies(), ", "))
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "move nothing; print how many bytes would be fetched")
 	cmd.Flags().BoolVar(&f.referrers, "referrers", false, "also what refers to the image, under its own digest: signatures, SBOMs")
-	format.register(cmd.Flags())
+	format.registerOutput(cmd.Flags())
 	return cmd
 }
 

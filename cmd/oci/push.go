@@ -101,7 +101,7 @@ func chooseOut(ctx context.Context, s *store.Store, d ispec.Descriptor, to place
 
 // deliver writes to another place what was chosen for it, and beside it what refers to it.
 func (a *app) deliver(ctx context.Context, s *store.Store, out outgoing, to reference.Ref, t transferFlags, also []ispec.Descriptor) error {
-	p := newProgress(a.err, t.quiet)
+	p := t.progress(a.err)
 	defer p.close()
 	if to.Transport != reference.Registry {
 		o := transport.ExportOptions{Platform: out.want, Events: p.event, All: out.all, Also: also}

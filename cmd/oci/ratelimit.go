@@ -50,14 +50,14 @@ func ratelimitCommand(a *app) *cobra.Command {
 				v.Remaining = &r.Remaining
 			}
 			if format.json() {
-				return writeJSON(a.out, v)
+				return format.write(a.out, v)
 			}
 			_, err = fmt.Fprintln(a.out, v.text())
 			return err
 		},
 	}
 	t.registerAccess(cmd.Flags())
-	format.register(cmd.Flags())
+	format.registerOutput(cmd.Flags())
 	return cmd
 }
 

@@ -67,7 +67,7 @@ func referrersCommand(a *app) *cobra.Command {
 			case err != nil:
 				return err
 			case format.json():
-				return writeJSON(a.out, list)
+				return format.write(a.out, list)
 			case tree:
 				fmt.Fprintf(a.out, "%s %s\n", name.Name, name.Digest)
 			}
@@ -79,7 +79,7 @@ func referrersCommand(a *app) *cobra.Command {
 	cmd.Flags().StringVar(&kind, "type", "", "only those of this artifact `type`")
 	cmd.Flags().BoolVar(&tree, "tree", false, "show what refers to the referrers too")
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print the digests only")
-	format.register(cmd.Flags())
+	format.registerOutput(cmd.Flags())
 	return cmd
 }
 

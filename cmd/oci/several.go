@@ -105,7 +105,7 @@ func (a *app) fetchReferrers(ctx context.Context, s *store.Store, src transport.
 			subjects = append(subjects, m)
 		}
 	}
-	p := newProgress(a.err, t.quiet)
+	p := t.progress(a.err)
 	defer p.close()
 	w := &referrerWalk{find: find, seen: map[digest.Digest]bool{}}
 	var list []ispec.Descriptor

@@ -84,7 +84,7 @@ if a list chooses nothing of a repository, nothing is deleted there.`,
 			r := &syncRun{a: a, t: t, f: f, steps: []syncStep{}, text: !format.json()}
 			err = r.all(ctx, list)
 			if format.json() {
-				err = errors.Join(writeJSON(a.out, r.steps), err)
+				err = errors.Join(format.write(a.out, r.steps), err)
 			}
 			return err
 		},
@@ -95,7 +95,7 @@ if a list chooses nothing of a repository, nothing is deleted there.`,
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print what would be done, and do nothing")
 	cmd.Flags().BoolVar(&f.prune, "prune", false, "delete the tags of the destinations that the list does not choose")
 	cmd.Flags().BoolVarP(&f.keepGoing, "keep-going", "k", false, "go on after a failure; the exit status is that of the first")
-	format.register(cmd.Flags())
+	format.registerOutput(cmd.Flags())
 	return cmd
 }
 

@@ -65,7 +65,7 @@ func tagsCommand(a *app) *cobra.Command {
 	}
 	t.registerAccess(cmd.Flags())
 	cmd.Flags().StringVar(&match, "match", "", "only what this regular `expression` is found in")
-	format.register(cmd.Flags())
+	format.registerOutput(cmd.Flags())
 	return cmd
 }
 
@@ -83,7 +83,7 @@ func namesOf(list []transport.Named) []string {
 // printNames prints v as JSON, or the names one a line.
 func (a *app) printNames(format formatFlag, v any, names []string) error {
 	if format.json() {
-		return writeJSON(a.out, v)
+		return format.write(a.out, v)
 	}
 	for _, n := range names {
 		if _, err := fmt.Fprintln(a.out, n); err != nil {
@@ -123,6 +123,6 @@ func catalogCommand(a *app) *cobra.Command {
 		},
 	}
 	t.registerAccess(cmd.Flags())
-	format.register(cmd.Flags())
+	format.registerOutput(cmd.Flags())
 	return cmd
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 type transferFlags struct {
 	platform, authFile, creds string
 	insecure, quiet           bool
+	mode                      progressMode
 	jobs                      int
 	network                   networkFlags
 	artifacts                 bool     // takes what is no container image too
@@ -70,7 +72,16 @@ func (t *transferFlags) registerJobs(f *pflag.FlagSet) {
 }
 
 func (t *transferFlags) registerQuiet(f *pflag.FlagSet) {
-	f.BoolVarP(&t.quiet, "quiet", "q", false, "show no progress")
+	f.BoolVarP(&t.quiet, "quiet", "q", false, "show no progress, as --progress=none")
+	f.Var(&t.mode, "progress", "`how` progress is shown: auto, tty, plain, json or none")
+}
+
+// progress shows what is transferred as the flags ask.
+func (t *transferFlags) progress(out io.Writer) *progress {
+	if t.quiet {
+		return newProgressMode(out, progressNone)
+	}
+	return newProgressMode(out, t.mode)
 }
 
 // How long a silent registry, and trying again, may keep a person waiting.
@@ -140,7 +151,7 @@ func (a *app) fetch(ctx context.Context, s *store.Store, ref reference.Ref, t tr
 	if len(t.platforms) > 0 {
 		return a.fetchSeveral(ctx, s, ref, t)
 	}
-	p := newProgress(a.err, t.quiet)
+	p := t.progress(a.err)
 	defer p.close()
 	if t.all {
 		return a.fetchAll(ctx, s, ref, t, p)

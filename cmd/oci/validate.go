@@ -59,7 +59,7 @@ func validateBundleCommand(a *app) *cobra.Command {
 			return nil
 		},
 	}
-	format.register(cmd.Flags())
+	format.registerOutput(cmd.Flags())
 	return cmd
 }
 
@@ -73,7 +73,7 @@ func (a *app) writeProblems(found bundle.Problems, format formatFlag) error {
 		list = append(list, problem{p.Pointer, level, p.Clause.String(), p.Clause.URL(), p.Err.Error(), p.Hint})
 	}
 	if format.json() {
-		return writeJSON(a.out, list)
+		return format.write(a.out, list)
 	}
 	for i, p := range found {
 		fmt.Fprintf(a.out, "%s\n", p)

@@ -44,13 +44,13 @@ func versionCommand(a *app) *cobra.Command {
 				Specs:    specVersions{ispecs.Version, distributionSpecVersion, rspecs.Version},
 			}
 			if format.json() {
-				return writeJSON(a.out, v)
+				return format.write(a.out, v)
 			}
 			_, err := fmt.Fprintf(a.out, "oci version %s\ncommit: %s\ngo: %s %s\nimage-spec: %s\ndistribution-spec: %s\nruntime-spec: %s\n",
 				v.Version, v.Commit, v.Go, v.Platform, v.Specs.Image, v.Specs.Distribution, v.Specs.Runtime)
 			return err
 		},
 	}
-	format.register(cmd.Flags())
+	format.registerOutput(cmd.Flags())
 	return cmd
 }

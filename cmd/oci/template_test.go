@@ -1,0 +1,42 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestTemplate(t *testing.T) {
+	one := map[string]any{
+		"digest": "sha256:x", "size": int64(1 << 60), "none": nil,
+		"list": []string{"a", "b"}, "deep": map[string]any{"org.a.b": "dotted", "n": map[string]int{"m": 1}},
+	}
+	for text, want := range map[string]string{
+		"{{.digest}}":                     "sha256:x",
+		`{{ .digest }}\t{{.size}}`:        "sha256:x\t1152921504606846976",
+		"{{json .digest}}":                `"sha256:x"`,
+		"{{.list.1}} {{.list}}":           `b ["a","b"]`,
+		"{{.deep.org.a.b}} {{.deep.n.m}}": "dotted 1",
+		"<{{.none}}{{.absent}}{{.list.7}}{{.list.-1}}{{.digest.x}}>": "<>",
+		"{{json .absent}}": "null",
+	} {
+		f := formatFlag("text")
+		if err := (templateFlag{&f}).Set(text); err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		var b strings.Builder
+		if err := f.write(&b, one); err != nil || b.String() != want+"\n" || !f.json() {
+			t.Errorf("%s: %q, %v, want %q", text, b.String(), err, want)
+		}
+	}
+	var b strings.Builder
+	if err := formatFlag("{{.n}}").write(&b, []map[string]int{{"n": 1}, {"n": 2}}); err != nil || b.String() != "1\n2\n" {
+		t.Errorf("a list: %q, %v", b.String(), err)
+	}
+	for _, bad := range []string{"{{", "{{.a", "{{a}}", "{{}}", "{{range .a}}", "{{json}}", "{{.a .b}}", "yaml", ""} {
+		f := formatFlag("text")
+		if err := (templateFlag{&f}).Set(bad); err == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+}
