@@ -20,6 +20,9 @@ func exportCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()
+			if err := t.settle(cmd); err != nil {
+				return err
+			}
 			to, err := reference.Parse(args[1])
 			if err != nil {
 				return err
@@ -43,7 +46,7 @@ func exportCommand(a *app) *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&t.platform, "platform", "", "the image for this `os/arch[/variant]`")
+	t.registerPlatforms(cmd.Flags())
 	t.registerQuiet(cmd.Flags())
 	return cmd
 }

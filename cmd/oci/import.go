@@ -27,6 +27,9 @@ func importCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()
+			if err := t.settle(cmd); err != nil {
+				return err
+			}
 			src, err := parseSource(ctx, args[0])
 			if err != nil {
 				return err
@@ -47,7 +50,8 @@ func importCommand(a *app) *cobra.Command {
 			return a.importAll(ctx, s, src, name, t)
 		},
 	}
-	t.register(cmd.Flags())
+	t.registerPlatforms(cmd.Flags())
+	t.registerJobs(cmd.Flags())
 	t.registerQuiet(cmd.Flags())
 	return cmd
 }

@@ -26,6 +26,9 @@ func pushCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()
+			if err := t.settle(cmd); err != nil {
+				return err
+			}
 			s, err := a.openStore(ctx)
 			if err != nil {
 				return err
@@ -49,7 +52,9 @@ func pushCommand(a *app) *cobra.Command {
 			return err
 		},
 	}
-	t.register(cmd.Flags())
+	t.registerPlatforms(cmd.Flags())
+	t.registerJobs(cmd.Flags())
+	t.registerAccess(cmd.Flags())
 	t.registerQuiet(cmd.Flags())
 	return cmd
 }
