@@ -11,15 +11,20 @@ import (
 	"github.com/oci-pipeline/oci/image/store"
 )
 
+type copyFlags struct {
+	referrers bool
+	toOCI     bool
+}
+
 func copyCommand(a *app) *cobra.Command {
 	t := transferFlags{artifacts: true}
 	var format formatFlag
-	var referrers bool
+	var f copyFlags
 	cmd := &cobra.Command{
 		Use:   "copy SOURCE DESTINATION",
 		Short: "Copy an image from one place to another, through the store",
 		Long: "Copy an image between registries, the store, layouts and archives. No byte of it is changed, so its digest\n" +
-			"stays (a docker-archive keeps the config, and with it the image's ID). Its content passes through the\n" +
+			"stays, but for --to-oci (a docker-archive keeps the config, and with it the image's ID). Its content passes through the\n" +
 			"store, where it is proved and stays, without a name, until `oci prune`.\n\n" +
 			"Of an index, the image for one --platform is copied; with several, to a layout, the index with those\n" +
 			"images; with --all-platforms, all of it.\n\n" +
@@ -40,10 +45,13 @@ func copyCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if kind := to.ref.Transport; referrers && (kind == reference.DockerArchive || kind == reference.Dir) {
+			if f.referrers && f.toOCI {
+				return usageErrorf(cmd, "--referrers and --to-oci exclude each other: what refers to an image names its digest")
+			}
+			if kind := to.ref.Transport; f.referrers && (kind == reference.DockerArchive || kind == reference.Dir) {
 				return usageErrorf(cmd, "--referrers: %s holds one image, and nothing beside it", to)
 			}
-			done, err := a.copyImage(ctx, from, to, referrers, t)
+			done, err := a.copyImage(ctx, from, to, f, t)
 			switch {
 			case err != nil:
 				return err
@@ -58,13 +66,14 @@ func copyCommand(a *app) *cobra.Command {
 	t.registerJobs(cmd.Flags())
 	t.registerAccess(cmd.Flags())
 	t.registerQuiet(cmd.Flags())
-	cmd.Flags().BoolVar(&referrers, "referrers", false, "also what refers to the image: signatures, SBOMs")
+	cmd.Flags().BoolVar(&f.toOCI, "to-oci", false, "make OCI manifests of Docker's; their digests change, those of config and layers stay")
+	cmd.Flags().BoolVar(&f.referrers, "referrers", false, "also what refers to the image: signatures, SBOMs")
 	format.registerOutput(cmd.Flags())
 	return cmd
 }
 
 // copyImage copies by way of the store.
-func (a *app) copyImage(ctx context.Context, from, to place, referrers bool, t transferFlags) (pulled, error) {
+func (a *app) copyImage(ctx context.Context, from, to place, f copyFlags, t transferFlags) (pulled, error) {
 	s, err := a.openStore(ctx)
 	if err != nil {
 		return pulled{}, err
@@ -91,8 +100,13 @@ func (a *app) copyImage(ctx context.Context, from, to place, referrers bool, t t
 	if err != nil {
 		return pulled{}, err
 	}
+	if f.toOCI {
+		if out.Descriptor, err = toOCI(ctx, s, out.Descriptor, 0); err != nil {
+			return pulled{}, err
+		}
+	}
 	var also []ispec.Descriptor
-	if referrers {
+	if f.referrers {
 		src, err := a.openPlace(ctx, from, t)
 		if err != nil {
 			return pulled{}, err

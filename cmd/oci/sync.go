@@ -210,7 +210,7 @@ func (r *syncRun) image(ctx context.Context, e *syncEntry, tag string) error {
 	if r.f.dryRun {
 		return r.done(step)
 	}
-	done, err := r.a.copyImage(ctx, from, to, e.Referrers, t)
+	done, err := r.a.copyImage(ctx, from, to, copyFlags{referrers: e.Referrers}, t)
 	if err != nil {
 		return err
 	}
