@@ -241,3 +241,28 @@ func TestStatBlob(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// FuzzNames: what is accepted as a list of tags makes references, and nothing that is accepted can do
+// something to a terminal.
+func FuzzNames(f *testing.F) {
+	for _, s := range []string{`{"tags":["a","1.2-x_y"]}`, `{"tags":null}`, `{"tags":[""]}`, `{"repositories":["a/b"]}`, `[`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		tags, err := decodeNames(raw, "tags", true)
+		for _, tag := range tags {
+			if r, perr := reference.Parse("example.org/x:" + tag); perr != nil || r.Tag != tag {
+				t.Errorf("%q is no tag: %v", tag, perr)
+			}
+		}
+		if err != nil && (tags != nil || !errors.Is(err, ErrProtocol)) {
+			t.Errorf("%q and %v", tags, err)
+		}
+		names, _ := decodeNames(raw, "repositories", false)
+		for _, n := range names {
+			if strings.ContainsFunc(n, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0x202e }) {
+				t.Errorf("%q was accepted", n)
+			}
+		}
+	})
+}

@@ -57,20 +57,9 @@ func (c *Client) names(ctx context.Context, h *host, repo, path, key string) ([]
 		if len(raw) > maxListBody {
 			return fmt.Errorf("%w: more than %d bytes in one page", image.ErrTooLarge, maxListBody)
 		}
-		var doc map[string]json.RawMessage
-		var page []string
-		if err := json.Unmarshal(raw, &doc); err != nil {
-			return badList("not a JSON object")
-		}
-		if doc[key] != nil { // null: registries say so of a repository without tags
-			if err := json.Unmarshal(doc[key], &page); err != nil {
-				return badList("%q is not a list of names", key)
-			}
-		}
-		for _, n := range page {
-			if ok := repo == "" && printable(n) == n && n != "" || repo != "" && validTag(n); !ok {
-				return badList("invalid name %q", printable(n))
-			}
+		page, err := decodeNames(raw, key, repo != "")
+		if err != nil {
+			return err
 		}
 		if list = append(list, page...); len(list) > maxListed {
 			return fmt.Errorf("%w: more than %d names", image.ErrTooLarge, maxListed)
@@ -81,6 +70,27 @@ func (c *Client) names(ctx context.Context, h *host, repo, path, key string) ([]
 		return nil, err
 	}
 	return list, nil
+}
+
+// decodeNames reads the list of strings that a page has under key. Names that are not tags may be
+// anything that is safe to print.
+func decodeNames(raw []byte, key string, tags bool) ([]string, error) {
+	var doc map[string]json.RawMessage
+	var page []string
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		return nil, badList("not a JSON object")
+	}
+	if doc[key] != nil { // null: registries say so of a repository without tags
+		if err := json.Unmarshal(doc[key], &page); err != nil {
+			return nil, badList("%q is not a list of names", key)
+		}
+	}
+	for _, n := range page {
+		if ok := tags && validTag(n) || !tags && n != "" && printable(n) == n; !ok {
+			return nil, badList("invalid name %q", printable(n))
+		}
+	}
+	return page, nil
 }
 
 func badList(format string, args ...any) error {

@@ -34,6 +34,10 @@ func (a *app) fetchSeveral(ctx context.Context, s *store.Store, ref reference.Re
 	return root, done, nil
 }
 
+// registryJobs is how many blobs come from a registry at once: the wait is the work there, and not the
+// hashing as on a disk.
+const registryJobs = 6
+
 // fetchAll brings everything below what ref names into the store.
 func (a *app) fetchAll(ctx context.Context, s *store.Store, ref reference.Ref, t transferFlags, p *progress) (ispec.Descriptor, pulled, error) {
 	src, err := a.openPlace(ctx, place{ref: ref}, t)
@@ -41,7 +45,11 @@ func (a *app) fetchAll(ctx context.Context, s *store.Store, ref reference.Ref, t
 		return ispec.Descriptor{}, pulled{}, err
 	}
 	defer src.Close()
-	c, err := transport.Copy(ctx, src, localSink{s}, transport.CopyOptions{Ref: ref, All: true, Jobs: t.jobs, Events: p.event})
+	jobs := t.jobs
+	if jobs == 0 && ref.Transport == reference.Registry {
+		jobs = registryJobs
+	}
+	c, err := transport.Copy(ctx, src, localSink{s}, transport.CopyOptions{Ref: ref, All: true, Jobs: jobs, Events: p.event})
 	if err != nil {
 		return ispec.Descriptor{}, pulled{}, err
 	}

@@ -60,3 +60,29 @@ func TestSyncListChooses(t *testing.T) {
 		}
 	}
 }
+
+// FuzzSyncList: a list that is accepted names places that can be parsed again, and chooses each tag once.
+func FuzzSyncList(f *testing.F) {
+	f.Add("[[image]]\nfrom='a.io/x'\nto='oci:dir'\ntags=['1']\nsemver='>=1'", "1 2 latest", false)
+	f.Add(`{"image":[{"from":"a.io/x","to":"b.io/x","regex":"."}]}`, "a b a", true)
+	f.Fuzz(func(t *testing.T, text, tags string, asJSON bool) {
+		list, err := decodeSyncList([]byte(text), asJSON)
+		if err != nil {
+			if !errors.Is(err, errSyncList) {
+				t.Errorf("of another kind: %v", err)
+			}
+			return
+		}
+		for _, e := range list.Image {
+			got := e.choose(strings.Fields(tags))
+			if !slices.IsSorted(got) || len(slices.Compact(slices.Clone(got))) != len(got) {
+				t.Errorf("%q chooses %q", text, got)
+			}
+			for _, tag := range e.Tags {
+				if err := e.to.tagged(tag).check(); err != nil {
+					t.Errorf("%q: %v", text, err)
+				}
+			}
+		}
+	})
+}

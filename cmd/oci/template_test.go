@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"io"
 	"strings"
 	"testing"
 )
@@ -39,4 +41,18 @@ func TestTemplate(t *testing.T) {
 			t.Errorf("%q is accepted", bad)
 		}
 	}
+}
+
+// FuzzTemplate: what Set accepts can be written, over anything.
+func FuzzTemplate(f *testing.F) {
+	f.Add("{{.a.0}} {{json .}}", `{"a":["b"]}`)
+	f.Fuzz(func(t *testing.T, text, doc string) {
+		p, err := parseTemplate(text)
+		if err != nil || !json.Valid([]byte(doc)) {
+			return
+		}
+		if err := p.write(io.Discard, json.RawMessage(doc)); err != nil {
+			t.Errorf("%q over %q: %v", text, doc, err)
+		}
+	})
 }
