@@ -73,6 +73,7 @@ func verbs() []verb {
 		{"spec", groupTool, false, specCommand},
 		{"validate", groupTool, false, validateCommand},
 		{"version", groupTool, false, versionCommand},
+		{"exit-status", "", false, exitStatusTopic},
 	}...)
 }
 
@@ -83,7 +84,8 @@ func (a *app) root(args []string) *cobra.Command {
 		Use:   "oci",
 		Short: "Pull, unpack, bundle and run container images, without a daemon",
 		Long: "oci takes a container image from a registry to a running container, without a daemon,\n" +
-			"and proves every step: sizes, digests and DiffIDs are checked before anything is published.",
+			"and proves every step: sizes, digests and DiffIDs are checked before anything is published.\n" +
+			"`oci help exit-status` tells what exit statuses mean.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -50,6 +52,26 @@ func TestExitStatus(t *testing.T) {
 	} {
 		if got := exitStatus(tt.err); got != tt.want {
 			t.Errorf("%v: got %d, want %d", tt.err, got, tt.want)
+		}
+	}
+}
+
+// TestExitStatusesAreDocumented: help and README.md say the same.
+func TestExitStatusesAreDocumented(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var help strings.Builder
+	if status := execute(t.Context(), []string{"help", "exit-status"}, nil, &help, io.Discard); status != 0 {
+		t.Errorf("status %d", status)
+	}
+	for _, m := range exitMeanings() {
+		if row := "| " + m.status + " | " + m.meaning + " |\n"; !strings.Contains(string(readme), row) {
+			t.Errorf("README.md lacks %q", row)
+		}
+		if !strings.Contains(help.String(), m.meaning) {
+			t.Errorf("help lacks %q", m.meaning)
 		}
 	}
 }
