@@ -84,21 +84,16 @@ func (a *app) copyImage(ctx context.Context, from, to place, f copyFlags, t tran
 		return pulled{}, err
 	}
 	defer hold.Release()
-	var d ispec.Descriptor
-	var done pulled
-	if from.stored != "" {
-		var entry store.Tagged
-		entry, err = find(ctx, s, from.stored)
-		d = entry.Descriptor
-	} else {
-		d, done, err = a.fetch(ctx, s, from.ref, t)
-	}
+	d, done, err := a.bring(ctx, s, from, t)
 	if err != nil {
 		return pulled{}, err
 	}
 	out, err := chooseOut(ctx, s, d, to, t)
 	if err != nil {
 		return pulled{}, err
+	}
+	if from.inRegistry() && to.inRegistry() && from.ref.Registry == to.ref.Registry && from.ref.Repository != to.ref.Repository {
+		out.mountFrom = from.ref.Repository
 	}
 	if f.toOCI {
 		if out.Descriptor, err = toOCI(ctx, s, out.Descriptor, 0); err != nil {
@@ -131,4 +126,13 @@ func (a *app) copyImage(ctx context.Context, from, to place, f copyFlags, t tran
 		return pulled{}, err
 	}
 	return done, nameReferrers(ctx, s, ref, also, &done)
+}
+
+// bring makes sure that the store has what a place means.
+func (a *app) bring(ctx context.Context, s *store.Store, from place, t transferFlags) (ispec.Descriptor, pulled, error) {
+	if from.stored == "" {
+		return a.fetch(ctx, s, from.ref, t)
+	}
+	entry, err := find(ctx, s, from.stored)
+	return entry.Descriptor, pulled{}, err
 }

@@ -73,6 +73,8 @@ type outgoing struct {
 	ispec.Descriptor
 	want ispec.Platform
 	all  bool // an index goes as it is, with all its images that are in the store
+	// mountFrom is a repository of the destination's registry that has the blobs; "" if none is known.
+	mountFrom string
 }
 
 // chooseOut says what of d goes to a place: the image for a platform or, if it is here whole or
@@ -117,7 +119,7 @@ func (a *app) deliver(ctx context.Context, s *store.Store, out outgoing, to refe
 		return err
 	}
 	defer c.Close()
-	o := distribution.PushOptions{Events: p.event, Jobs: t.jobs}
+	o := distribution.PushOptions{Events: p.event, Jobs: t.jobs, MountFrom: out.mountFrom}
 	err = c.Push(ctx, to, s, out.Descriptor, o)
 	for _, r := range also {
 		if err == nil {
