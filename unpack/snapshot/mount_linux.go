@@ -160,9 +160,10 @@ func (c *config) short(dir string) (string, error) {
 	return "/proc/self/fd/" + strconv.Itoa(fd), nil
 }
 
-// path sets a directory; by its own name if that fits, since /proc/mounts will show it.
+// path sets a directory; by its own name if that fits, since /proc/mounts will show it. A backslash
+// is an escape in upperdir and workdir, and none in lowerdir+ (ovl_mount_dir in fs/overlayfs/params.c).
 func (c *config) path(key, dir string) error {
-	if len(dir) >= fsconfigMax {
+	if len(dir) >= fsconfigMax || strings.Contains(dir, `\`) {
 		var err error
 		if dir, err = c.short(dir); err != nil {
 			return err

@@ -256,7 +256,11 @@ func TestMountWays(t *testing.T) {
 		blobs.Layer(tartest.Entry{Name: "./", Type: '5', Mode: 0o711, UID: 7, Mtime: 9}, tartest.File("a", "1"), tartest.File("d/b", "2")),
 		blobs.Layer(tartest.Whiteout("a"), tartest.File("d/c", "3")),
 	}
-	dirs, err := newStore(t, Options{}).Ensure(t.Context(), layers, blobs)
+	s, err := Open(filepath.Join(t.TempDir(), `back\slash,comma:colon`), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dirs, err := s.Ensure(t.Context(), layers, blobs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,9 +270,9 @@ func TestMountWays(t *testing.T) {
 				if w.name == "mount(2)" {
 					privateMounts(t)
 				}
-				base := t.TempDir()
+				base := filepath.Join(t.TempDir(), `back\slash,comma:colon "quote"`)
 				o := MountOptions{Layers: dirs, ReadOnly: !upper, Scratch: filepath.Join(base, "scratch")}
-				os.Mkdir(o.Scratch, 0o755)
+				os.MkdirAll(o.Scratch, 0o755)
 				if upper {
 					o.Upper, o.Work = filepath.Join(base, "upper"), filepath.Join(base, "work")
 					os.Mkdir(o.Upper, 0o755)
