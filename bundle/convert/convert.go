@@ -103,6 +103,9 @@ func (c *conversion) args() error {
 		cmd = c.o.Args
 	}
 	args := slices.Concat(entrypoint, cmd)
+	if len(args) == 0 && c.o.Entrypoint != nil {
+		return usage("--entrypoint", strings.Join(entrypoint, " "), "cleared the image's Entrypoint and Cmd: give a command to run")
+	}
 	if len(args) == 0 {
 		return imageError("config.Entrypoint", spec.BundleProcess, ErrNoCommand)
 	}

@@ -37,9 +37,12 @@ func TestIS_V1_args(t *testing.T) {
 	o := plain()
 	o.Entrypoint = []string{}
 	for _, img := range []ispec.Image{{}, {Config: ispec.ImageConfig{Entrypoint: []string{"e"}, Cmd: []string{"c"}}}} {
-		if _, err := Spec(img, nil, o); !errors.Is(err, ErrNoCommand) {
-			t.Errorf("no command: %v", err)
+		if _, err := Spec(img, nil, o); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "cleared") {
+			t.Errorf("cleared, no command: %v", err)
 		}
+	}
+	if _, err := Spec(ispec.Image{}, nil, plain()); !errors.Is(err, ErrNoCommand) {
+		t.Errorf("no command: %v", err)
 	}
 }
 

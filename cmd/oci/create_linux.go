@@ -25,7 +25,7 @@ func createCommand(a *app) *cobra.Command {
 func (a *app) create(ctx context.Context, id string, f *runFlags) error {
 	b, err := bundle.Load(f.bundle)
 	if err != nil {
-		return err
+		return keepStatus(err)
 	}
 	if b.Spec.Process != nil && b.Spec.Process.Terminal && f.consoleSocket == "" {
 		return usageErrorf(nil, "cannot allocate tty if oci will detach without setting console socket")

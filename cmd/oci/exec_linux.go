@@ -44,7 +44,7 @@ func execCommand(a *app) *cobra.Command {
 	}
 	fs := cmd.Flags()
 	fs.SetInterspersed(false)
-	fs.StringArrayVarP(&f.env, "env", "e", nil, "set an environment variable: `NAME=value`")
+	fs.StringArrayVarP(&f.env, "env", "e", nil, "set an environment variable: `NAME=value`, or NAME to pass one on")
 	fs.StringVarP(&f.user, "user", "u", "", "run as `user[:group]`, names of the container or numbers")
 	fs.StringVarP(&f.dir, "workdir", "w", "", "working `dir` in the container")
 	fs.StringVar(&f.process, "process", "", "read the process from `file`, as config.json has it, instead")
@@ -169,13 +169,19 @@ func setUser(p *specs.Process, pid int, user string) error {
 	return nil
 }
 
-// mergeEnv replaces the variables of env that set has too, and adds the others.
+// mergeEnv replaces the variables of env that set has too, and adds the others. A name without a value
+// stands for the caller's own variable; where there is none the container has none either.
 func mergeEnv(env, set []string) []string {
 	env = slices.Clone(env)
 	for _, e := range set {
-		name, _, _ := strings.Cut(e, "=")
+		name, _, given := strings.Cut(e, "=")
+		if value, ok := os.LookupEnv(name); ok && !given {
+			e, given = name+"="+value, true
+		}
 		env = slices.DeleteFunc(env, func(old string) bool { return strings.HasPrefix(old, name+"=") })
-		env = append(env, e)
+		if given {
+			env = append(env, e)
+		}
 	}
 	return env
 }

@@ -18,15 +18,25 @@ func runCommand(a *app) *cobra.Command {
 		Use:   "run [flags] IMAGE [CMD...]",
 		Short: "Run an image, or a bundle, in a container",
 		Long: "Run a container of an image, which is pulled when it is missing, or with --bundle DIR of a bundle; the one\n" +
-			"argument is then the container's ID. The status is that of the container's program, 128+n if signal n\n" +
-			"ended it, 125 if there was no container, 126 if the program could not be executed, 127 if there is none.\n" +
-			"Signals are passed on.",
+			"argument is then the container's ID. Signals are passed on.\n\n" +
+			"The container of an image stays when it has ended, for `oci ps -a`, `oci logs` and `oci rm`, unless --rm\n" +
+			"is given. That of a bundle is removed at its end, unless it is detached. With --bundle these flags apply:\n" +
+			"--detach, --interactive, --pid-file, --console-socket, --preserve-fds, --no-pivot, --no-new-keyring;\n" +
+			"the others are for images: config.json says what they say.\n\n" +
+			"The status is that of the container's program, 128+n if signal n ended it; 126 if the program could not be\n" +
+			"executed, 127 if there is none, 125 if the container could not be made. A mistake on the command line is 2,\n" +
+			"and an image or a bundle that cannot be had or read keeps the status that says why: 3 to 10, as for\n" +
+			"`oci pull` (`oci help exit-status`).",
+		Example: "  oci run --rm debian echo hello\n" +
+			"  oci run --rm -it -v $PWD:/src -w /src --network host python\n" +
+			"  oci run -d --name web -m 512m -e MODE=test python python3 -m http.server\n" +
+			"  oci bundle debian b true && oci run --bundle b demo",
 		Args: atLeast(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(cmd, args); err != nil {
+				return err
+			}
 			if f.bundle != "" {
-				if len(args) != 1 {
-					return usageErrorf(cmd, "--bundle takes one argument, the container's ID")
-				}
 				return runStatus(a.runBundle(cmd.Context(), args[0], f))
 			}
 			if done, err := a.asRoot(); done {
@@ -40,21 +50,28 @@ func runCommand(a *app) *cobra.Command {
 }
 
 // runStatus gives the statuses of run to what went wrong before the program ran. What has a status
-// of its own (usage, an image that cannot be had) keeps it.
+// of its own (usage, and what keepStatus marked) keeps it.
 func runStatus(status int, err error) error {
 	var exit *exitError
-	var failed *runtime.Error
 	switch {
 	case err == nil && status == statusOK:
 		return nil
 	case err == nil:
 		return &exitError{status: status}
-	case errors.As(err, &exit), errors.Is(err, runtime.ErrInvalidID):
-		return err
-	case !errors.As(err, &failed) && !errors.Is(err, runtime.ErrExist):
+	case errors.As(err, &exit), exitStatus(err) == statusUsage:
 		return err
 	}
 	return &exitError{programStatus(err), err}
+}
+
+// keepStatus marks a failure to get the image, or to read the bundle: it keeps the status that the other
+// verbs give it.
+func keepStatus(err error) error {
+	var exit *exitError
+	if err == nil || errors.As(err, &exit) {
+		return err
+	}
+	return &exitError{exitStatus(err), err}
 }
 
 // programStatus tells apart, as Docker does, a program that is not there, one that cannot be
@@ -63,7 +80,7 @@ func programStatus(err error) int {
 	switch {
 	case errors.Is(err, runtime.ErrNoProgram):
 		return statusNoProgram
-	case errors.Is(err, runtime.ErrProgram):
+	case errors.Is(err, runtime.ErrProgram), errors.Is(err, unix.E2BIG):
 		return statusNotExecutable
 	}
 	return statusRunFailed
@@ -81,7 +98,7 @@ func (f *runFlags) create(id string) runtime.CreateOptions {
 func (a *app) runBundle(ctx context.Context, id string, f *runFlags) (int, error) {
 	b, err := bundle.Load(f.bundle)
 	if err != nil {
-		return 0, err
+		return 0, keepStatus(err)
 	}
 	terminal := b.Spec.Process != nil && b.Spec.Process.Terminal
 	switch {

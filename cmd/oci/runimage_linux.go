@@ -52,11 +52,11 @@ func (a *app) runImage(ctx context.Context, args []string, f *runFlags) (status 
 		return 0, err
 	}
 	if r.s, err = a.openStore(ctx); err != nil {
-		return 0, err
+		return 0, keepStatus(err)
 	}
 	defer r.s.Close()
 	if err := r.prepare(ctx, args[0]); err != nil {
-		return 0, err
+		return 0, keepStatus(err)
 	}
 	switch {
 	case r.pipe != nil:
@@ -81,9 +81,6 @@ func (r *imageRun) prepare(ctx context.Context, arg string) (err error) {
 
 // detach leaves the rest to the background.
 func (r *imageRun) detach() error {
-	if r.f.c.o.Terminal {
-		return usageErrorf(nil, "-d and -t: a terminal needs somebody to hold it")
-	}
 	dir, err := createContainerDir(r.s.ContainersDir(), r.id)
 	if err != nil {
 		return err
