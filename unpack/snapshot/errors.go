@@ -13,6 +13,8 @@ var (
 	ErrForm = errors.New("the layer directory has another form")
 	// ErrNotFound: the store has no such layer.
 	ErrNotFound = errors.New("no such layer")
+	// ErrChanged: the directory of a layer is not what was unpacked.
+	ErrChanged = errors.New("the unpacked layer was changed")
 	// ErrOverlay: this kernel, file system or user namespace cannot mount an overlay.
 	ErrOverlay = errors.New("no overlay mount possible")
 )

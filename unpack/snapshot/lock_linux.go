@@ -11,8 +11,9 @@ import (
 	"github.com/oci-pipeline/oci/unpack"
 )
 
-// lock waits for the lock of a name. Locks are flocks on files that stay: the kernel drops the
-// lock of a process that dies, and a file that is never removed is the same file for everybody.
+// lock waits for the lock of a name. Locks are flocks: the kernel drops the lock of a process that
+// dies. Only who has the lock of a file removes it, and who gets the lock of one that was removed
+// meanwhile takes it for none, so that it is the same file for everybody.
 func (s *Store) lock(ctx context.Context, name string) (unlock func(), err error) {
 	for wait := time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
 		unlock, err := s.tryLock(name)
@@ -29,18 +30,41 @@ func (s *Store) lock(ctx context.Context, name string) (unlock func(), err error
 
 // tryLock takes the lock of a name: EWOULDBLOCK if someone has it.
 func (s *Store) tryLock(name string) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(s.dir, locksDir, name), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, &Error{Op: "lock", Subject: name, Err: err}
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	for {
+		f, err := os.OpenFile(filepath.Join(s.dir, locksDir, name), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+		if err != nil {
+			return nil, &Error{Op: "lock", Subject: name, Err: err}
+		}
+		var st unix.Stat_t
+		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil {
+			err = unix.Fstat(int(f.Fd()), &st)
+		}
+		if err == nil && st.Nlink > 0 {
+			return func() { f.Close() }, nil
+		}
 		f.Close()
 		if err == unix.EWOULDBLOCK {
 			return nil, err
 		}
-		return nil, &Error{Op: "lock", Subject: name, Err: err}
+		if err != nil {
+			return nil, &Error{Op: "lock", Subject: name, Err: err}
+		}
 	}
-	return func() { f.Close() }, nil
+}
+
+// dropLock removes the file of a lock, if what it is for is gone and nobody has it.
+func (s *Store) dropLock(name string) error {
+	unlock, err := s.tryLock(name)
+	if err != nil {
+		return nil //nolint:nilerr // someone is at work
+	}
+	defer unlock()
+	for _, dir := range s.locked(name) {
+		if _, err := os.Lstat(dir); !os.IsNotExist(err) {
+			return err
+		}
+	}
+	return os.Remove(filepath.Join(s.dir, locksDir, name))
 }
 
 // syncFS flushes the file system that dir is on: one call, however many files there are.

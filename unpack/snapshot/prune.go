@@ -20,6 +20,7 @@ type Pruned struct {
 	Layers []digest.Digest // DiffIDs
 	Chains int             // directories of chains/
 	Stale  int             // staging directories of processes that died
+	Bytes  int64           // that the layers took on disk
 }
 
 // Prune removes the layers that keep says no to, and what dead processes left. Layers that another
@@ -27,8 +28,56 @@ type Pruned struct {
 // and of a container, mounted or not.
 func (s *Store) Prune(ctx context.Context, keep func(diffID digest.Digest) bool) (Pruned, error) {
 	var p Pruned
-	err := errors.Join(s.pruneStaging(ctx, &p), s.pruneChains(ctx, keep, &p), s.pruneLayers(ctx, keep, &p))
+	err := errors.Join(s.pruneStaging(ctx, &p), s.pruneChains(ctx, keep, &p), s.pruneLayers(ctx, keep, &p), s.pruneLocks(ctx))
 	return p, err
+}
+
+// Size gives the bytes that a layer takes on disk.
+func (s *Store) Size(ctx context.Context, diffID digest.Digest) int64 {
+	if image.ValidateDigest(diffID) != nil {
+		return 0
+	}
+	return diskUsage(ctx, s.layerDir(diffID))
+}
+
+// Drop removes one layer, so that it is unpacked anew when it is wanted. It tells whether it did: not
+// while another process is at work on the layer. No container may have it mounted.
+func (s *Store) Drop(diffID digest.Digest) (bool, error) {
+	if err := image.ValidateDigest(diffID); err != nil {
+		return false, &Error{Op: "drop", Subject: diffID.String(), Err: err}
+	}
+	dropped, err := s.drop(name(diffID), s.layerDir(diffID))
+	if err != nil {
+		err = &Error{Op: "drop", Subject: diffID.String(), Err: err}
+	}
+	return dropped, err
+}
+
+// locked gives the directories that the lock of a name is for.
+func (s *Store) locked(lock string) []string {
+	dirs := []string{filepath.Join(s.dir, stagingDir, lock), filepath.Join(s.dir, stagingDir, lock+".prune"), filepath.Join(s.dir, stagingDir, lock+".broken")}
+	if chain, ok := strings.CutPrefix(lock, chainLock("")); ok {
+		return append(dirs, filepath.Join(s.dir, chainsDir, chain))
+	}
+	algorithm, encoded, _ := strings.Cut(lock, "-")
+	return append(dirs, filepath.Join(s.dir, algorithm, encoded))
+}
+
+// pruneLocks removes the locks of what is gone.
+func (s *Store) pruneLocks(ctx context.Context) error {
+	entries, err := os.ReadDir(filepath.Join(s.dir, locksDir))
+	for _, e := range entries {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err == nil {
+			err = s.dropLock(e.Name())
+		}
+	}
+	if err != nil {
+		return &Error{Op: "prune", Subject: locksDir, Err: err}
+	}
+	return nil
 }
 
 // List gives the DiffIDs of all complete layers.
@@ -91,11 +140,13 @@ func (s *Store) pruneLayers(ctx context.Context, keep func(digest.Digest) bool, 
 		if keep(d) {
 			continue
 		}
+		bytes := s.Size(ctx, d)
 		dropped, err := s.drop(name(d), s.layerDir(d))
 		if err != nil {
 			return &Error{Op: "prune", Subject: d.String(), Err: err}
 		}
 		if dropped {
+			p.Bytes += bytes
 			p.Layers = append(p.Layers, d)
 		}
 	}

@@ -53,6 +53,14 @@ func (s *Store) stack(context.Context, []image.Layer, []*marker) ([]string, erro
 	return nil, errors.ErrUnsupported
 }
 
+func (s *Store) dropLock(string) error { return errors.ErrUnsupported }
+
+func diskUsage(context.Context, string) int64 { return 0 }
+
+func changedSince(context.Context, string) (string, error) { return "", errors.ErrUnsupported }
+
+func sameTree(context.Context, string, string) error { return errors.ErrUnsupported }
+
 func syncFS(string) error { return errors.ErrUnsupported }
 
 func removeAll(string) error { return errors.ErrUnsupported }

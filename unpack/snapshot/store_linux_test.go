@@ -368,3 +368,101 @@ func TestMountErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckLayer: every change of a layer's directory is found; what was not changed is not rebuilt.
+func TestCheckLayer(t *testing.T) {
+	needRoot(t)
+	blobs := tartest.Blobs{}
+	layer := blobs.Layer(
+		tartest.File("a", "first"), tartest.File("d/b", "12345"), tartest.Link("l", "a"), tartest.Symlink("s", "d"),
+		tartest.File("s/through", "x"), tartest.Whiteout("d/w"), tartest.Whiteout("gone"), tartest.File("a2", "1"), tartest.File("a2", "22"))
+	for what, change := range map[string]func(dir string) error{
+		"": func(string) error { return nil },
+		"content": func(dir string) error {
+			return keepTimes(filepath.Join(dir, "d/b"), func(p string) error { return os.WriteFile(p, []byte("54321"), 0) })
+		},
+		"mode": func(dir string) error { return os.Chmod(filepath.Join(dir, "a2"), 0o4755) },
+		"extra": func(dir string) error {
+			return keepTimes(filepath.Join(dir, "d"), func(p string) error { return os.WriteFile(filepath.Join(p, "extra"), nil, 0o644) })
+		},
+		"absent": func(dir string) error { return os.Remove(filepath.Join(dir, "s")) },
+		"xattr":  func(dir string) error { return unix.Setxattr(filepath.Join(dir, "a"), "user.x", []byte("1"), 0) },
+		"opaque": func(dir string) error {
+			return unix.Setxattr(filepath.Join(dir, "d"), "trusted.overlay.opaque", []byte("y"), 0)
+		},
+		"log": func(dir string) error { return os.Remove(filepath.Join(dir, "..", logFile)) },
+	} {
+		s := newStore(t, Options{})
+		dirs, err := s.Ensure(t.Context(), []image.Layer{layer}, blobs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond) // a tick of the file system's clock
+		if err := change(filepath.Join(s.layerDir(layer.DiffID), filesDir)); err != nil {
+			t.Fatalf("%s: %v (%v)", what, err, dirs)
+		}
+		for _, all := range []bool{false, true} {
+			rebuilt, err := s.Check(t.Context(), layer.DiffID, all)
+			if what == "" && (err != nil || rebuilt != all) || what != "" && !errors.Is(err, ErrChanged) {
+				t.Errorf("%q, all=%v: rebuilt %v, %v", what, all, rebuilt, err)
+			}
+		}
+		if left, err := os.ReadDir(filepath.Join(s.dir, stagingDir)); err != nil || len(left) > 0 {
+			t.Errorf("%q: %v are left, %v", what, left, err)
+		}
+	}
+}
+
+// keepTimes changes a file and gives it its mtime back.
+func keepTimes(path string, change func(string) error) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(change(path), os.Chtimes(path, info.ModTime(), info.ModTime()))
+}
+
+// TestPruneLocks: the lock of a layer that is gone goes, and never from under someone who waits for it.
+func TestPruneLocks(t *testing.T) {
+	needRoot(t)
+	blobs := tartest.Blobs{}
+	layer := blobs.Layer(tartest.File("a", strings.Repeat("x", 9000)))
+	s := newStore(t, Options{})
+	if _, err := s.Ensure(t.Context(), []image.Layer{layer}, blobs); err != nil {
+		t.Fatal(err)
+	}
+	p, err := s.Prune(t.Context(), func(digest.Digest) bool { return true })
+	if locks, _ := os.ReadDir(filepath.Join(s.dir, locksDir)); err != nil || p.Bytes != 0 || len(locks) != 1 {
+		t.Errorf("%+v, %v, %v", p, locks, err)
+	}
+	p, err = s.Prune(t.Context(), func(digest.Digest) bool { return false })
+	if locks, _ := os.ReadDir(filepath.Join(s.dir, locksDir)); err != nil || p.Bytes < 9000 || len(locks) != 0 {
+		t.Errorf("%+v, %v, %v", p, locks, err)
+	}
+	var held, ran atomic.Int32
+	var g sync.WaitGroup
+	for range 4 {
+		g.Go(func() {
+			for range 200 {
+				unlock, err := s.lock(t.Context(), name(layer.DiffID))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if held.Add(1) != 1 {
+					t.Error("two have the lock")
+				}
+				ran.Add(1)
+				held.Add(-1)
+				unlock()
+				if err := s.dropLock(name(layer.DiffID)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	g.Wait()
+	if ran.Load() != 800 {
+		t.Errorf("%d of 800", ran.Load())
+	}
+}
