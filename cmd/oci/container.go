@@ -27,6 +27,8 @@ type record struct {
 	Created time.Time `json:"created"`
 	Remove  bool      `json:"remove,omitempty"` // --rm
 
+	StopSignal string `json:"stopSignal,omitempty"` // --stop-signal, else the image's; a valid one
+
 	// Layers are the DiffIDs of its root file system: prune keeps them while the container exists.
 	Layers []digest.Digest `json:"layers"`
 }

@@ -68,7 +68,14 @@ func startCommand(a *app) *cobra.Command {
 		Short: "Start the program of a created container",
 		Args:  exact(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.load(args[0])
+			id, err := a.fullID(args[0])
+			if err != nil {
+				return err
+			}
+			c, err := a.load(id)
+			if _, made := a.madeFromImage(id); made && errors.Is(err, runtime.ErrNotExist) {
+				return fmt.Errorf("start %s: it has ended and cannot be started again; `oci run` makes a new container", id)
+			}
 			if err != nil {
 				return err
 			}
@@ -83,7 +90,11 @@ func stateCommand(a *app) *cobra.Command {
 		Short: "Print the state of a container, as JSON",
 		Args:  exact(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.load(args[0])
+			id, err := a.fullID(args[0])
+			if err != nil {
+				return err
+			}
+			c, err := a.load(id)
 			if err != nil {
 				return err
 			}
@@ -110,7 +121,11 @@ func killCommand(a *app) *cobra.Command {
 					return err
 				}
 			}
-			c, err := a.loadRunning(args[0])
+			id, err := a.fullID(args[0])
+			if err != nil {
+				return err
+			}
+			c, err := a.loadRunning(id)
 			if err != nil {
 				return err
 			}
@@ -124,7 +139,12 @@ func killCommand(a *app) *cobra.Command {
 // maxSignal is the last real-time signal (signal(7)).
 const maxSignal = 64
 
-// parseSignal reads a signal as runc does: a number, NAME or SIGNAME, in any case.
+// firstRealtime is the first real-time signal that the C library leaves to programs (signal(7)), and the
+// one that images with systemd count from: SIGRTMIN+3.
+const firstRealtime = 34
+
+// parseSignal reads a signal as runc does: a number, NAME or SIGNAME, in any case; and as Docker does
+// RTMIN+n and RTMAX-n.
 func parseSignal(s string) (unix.Signal, error) {
 	if n, err := strconv.Atoi(s); err == nil {
 		if n < 1 || n > maxSignal {
@@ -136,14 +156,28 @@ func parseSignal(s string) (unix.Signal, error) {
 	if n := unix.SignalNum(name); n != 0 {
 		return n, nil
 	}
+	offset, base := strings.TrimPrefix(name, "SIGRTMIN"), firstRealtime
+	if offset == name {
+		offset, base = strings.TrimPrefix(name, "SIGRTMAX"), maxSignal
+	}
+	n, err := strconv.Atoi("0" + strings.TrimLeft(offset, "+-"))
+	if base == maxSignal {
+		n = -n
+	}
+	if offset != name && err == nil && base+n >= firstRealtime && base+n <= maxSignal {
+		return unix.Signal(base + n), nil
+	}
 	return 0, usageErrorf(nil, "unknown signal %q", s)
 }
 
-func deleteCommand(a *app) *cobra.Command { return removeCommand(a, "delete") }
+// deleteCommand is for engines too, which know the whole ID: the beginning of one is not enough.
+func deleteCommand(a *app) *cobra.Command {
+	return removeCommand(a, "delete", func(id string) (string, error) { return id, nil })
+}
 
-func rmCommand(a *app) *cobra.Command { return removeCommand(a, "rm") }
+func rmCommand(a *app) *cobra.Command { return removeCommand(a, "rm", a.fullID) }
 
-func removeCommand(a *app, name string) *cobra.Command {
+func removeCommand(a *app, name string, find func(string) (string, error)) *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use:   name + " ID...",
@@ -151,8 +185,12 @@ func removeCommand(a *app, name string) *cobra.Command {
 		Args:  atLeast(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var errs []error
-			for _, id := range args {
-				errs = append(errs, a.remove(cmd.Context(), id, force))
+			for _, arg := range args {
+				id, err := find(arg)
+				if err == nil {
+					err = a.remove(cmd.Context(), id, force)
+				}
+				errs = append(errs, err)
 			}
 			return errors.Join(errs...)
 		},

@@ -59,6 +59,10 @@ func execCommand(a *app) *cobra.Command {
 }
 
 func (a *app) exec(ctx context.Context, id string, args []string, f execFlags) (int, error) {
+	id, err := a.fullID(id)
+	if err != nil {
+		return 0, err
+	}
 	c, err := a.loadRunning(id)
 	if err != nil {
 		return 0, err

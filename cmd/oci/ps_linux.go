@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -72,7 +73,11 @@ func (a *app) writeContainers(rows []containerRow) error {
 		if len(command) > maxCommand {
 			command = append(command[:maxCommand-1], '…')
 		}
-		fmt.Fprintf(w, "%s\t%s\t%q\t%s\t%s\t%d\n", r.ID, orDash(r.Image), string(command), r.Created.Local().Format(time.DateTime), status, r.Pid)
+		pid := ""
+		if r.Pid != 0 {
+			pid = strconv.Itoa(r.Pid)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%q\t%s\t%s\t%s\n", r.ID, orDash(r.Image), string(command), r.Created.Local().Format(time.DateTime), status, pid)
 	}
 	return w.Flush()
 }

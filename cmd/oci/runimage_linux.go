@@ -172,12 +172,26 @@ func (r *imageRun) convert(o convert.Options) (err error) {
 	}
 	rec := record{
 		ID: r.id, Image: r.name, Digest: r.image.Descriptor().Digest.String(), Command: r.spec.Process.Args,
-		Created: time.Now().UTC(), Remove: r.f.remove,
+		Created: time.Now().UTC(), Remove: r.f.remove, StopSignal: r.stopSignal(),
 	}
 	for _, l := range r.image.Layers() {
 		rec.Layers = append(rec.Layers, l.DiffID)
 	}
 	return r.dir.save(recordFile, rec)
+}
+
+// stopSignal is what `oci stop` shall send; "" for the default. What the image says counts only if there
+// is such a signal.
+func (r *imageRun) stopSignal() string {
+	if r.f.c.o.StopSignal != "" {
+		return r.f.c.o.StopSignal // check has seen it
+	}
+	name := r.image.Config().Config.StopSignal
+	if _, err := parseSignal(name); name != "" && err != nil {
+		r.a.log.Warn("the image's StopSignal is no signal; TERM will be sent instead", "signal", name)
+		return ""
+	}
+	return name
 }
 
 // maxHostname is the kernel's limit (uname(2), __NEW_UTS_LEN).

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,30 +18,84 @@ import (
 const stopGrace = 10 * time.Second
 
 func stopCommand(a *app) *cobra.Command {
-	grace, name := stopGrace, "TERM"
+	grace, name := seconds(stopGrace), ""
 	cmd := &cobra.Command{
 		Use:   "stop ID...",
 		Short: "Ask a container to end, and kill it when it does not",
-		Args:  atLeast(1),
+		Long: "Send a container the signal that it was made with (--stop-signal of `oci run`, else the image's StopSignal,\n" +
+			"else TERM), and kill it when it has not ended in time.",
+		Args: atLeast(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			sig, err := parseSignal(name)
-			if err != nil {
-				return err
+			if name != "" {
+				if _, err := parseSignal(name); err != nil {
+					return err
+				}
 			}
 			var errs []error
-			for _, id := range args {
-				errs = append(errs, a.stop(cmd.Context(), id, sig, grace))
+			for _, arg := range args {
+				id, err := a.fullID(arg)
+				if err == nil {
+					err = a.stop(cmd.Context(), id, name, time.Duration(grace))
+				}
+				errs = append(errs, err)
 			}
 			return errors.Join(errs...)
 		},
 	}
-	cmd.Flags().DurationVarP(&grace, "time", "t", grace, "`how long` it may take before it is killed: 10s, 1m")
-	cmd.Flags().StringVarP(&name, "signal", "s", name, "the `signal` that asks")
+	cmd.Flags().VarP(&grace, "time", "t", "`how long` it may take before it is killed: 5 for seconds, 1m30s; -1 for ever")
+	cmd.Flags().StringVarP(&name, "signal", "s", name, "the `signal` that asks, instead of the container's own")
 	return cmd
 }
 
-func (a *app) stop(ctx context.Context, id string, sig unix.Signal, grace time.Duration) error {
+// seconds is a duration as a flag: a number of seconds, as Docker has it, or Go's syntax.
+type seconds time.Duration
+
+// String gives Go's syntax.
+func (s *seconds) String() string { return time.Duration(*s).String() }
+
+// Set reads either syntax.
+func (s *seconds) Set(v string) error {
+	if n, err := strconv.ParseInt(v, 10, 32); err == nil {
+		*s = seconds(time.Duration(n) * time.Second)
+		return nil
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil {
+		return fmt.Errorf("want a number of seconds, or a duration such as 1m30s")
+	}
+	*s = seconds(d)
+	return nil
+}
+
+// Type is the name of the value in help texts.
+func (s *seconds) Type() string { return "duration" }
+
+// stopSignal is the signal that asks the container id to end.
+func (a *app) stopSignal(id, name string) (unix.Signal, error) {
+	var r record
+	if dir, made := a.madeFromImage(id); made && name == "" {
+		if err := dir.load(recordFile, &r); err != nil && !errors.Is(err, runtime.ErrNotExist) {
+			return 0, err
+		}
+		name = r.StopSignal
+	}
+	if name == "" {
+		return unix.SIGTERM, nil
+	}
+	return parseSignal(name)
+}
+
+// stop asks with the signal name, "" for the container's own, and waits for grace, without end if it is
+// below zero.
+func (a *app) stop(ctx context.Context, id, name string, grace time.Duration) error {
 	c, err := a.loadRunning(id)
+	if errors.Is(err, runtime.ErrNotRunning) {
+		return nil
+	}
+	var sig unix.Signal
+	if err == nil {
+		sig, err = a.stopSignal(id, name)
+	}
 	if err == nil {
 		err = c.Kill(ctx, sig, false)
 	}
@@ -47,6 +104,9 @@ func (a *app) stop(ctx context.Context, id string, sig unix.Signal, grace time.D
 	}
 	if err != nil {
 		return err
+	}
+	if grace < 0 {
+		grace = math.MaxInt64
 	}
 	patient, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()

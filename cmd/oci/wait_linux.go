@@ -39,6 +39,10 @@ func waitCommand(a *app) *cobra.Command {
 
 // wait gives the exit status of a container that was made from an image.
 func (a *app) wait(ctx context.Context, id string) (int, error) {
+	id, err := a.fullID(id)
+	if err != nil {
+		return 0, err
+	}
 	dir, fromImage := a.madeFromImage(id)
 	c, err := a.load(id)
 	if err == nil {
@@ -71,18 +75,22 @@ func logsCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()
-			dir, ok := a.madeFromImage(args[0])
+			id, err := a.fullID(args[0])
+			if err != nil {
+				return err
+			}
+			dir, ok := a.madeFromImage(id)
 			if !ok {
-				return fmt.Errorf("logs %s: %w", args[0], runtime.ErrNotExist)
+				return fmt.Errorf("logs %s: %w", id, runtime.ErrNotExist)
 			}
 			f, err := os.Open(dir.join(logFile))
 			if errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("logs %s: it was not detached: what it wrote went to the terminal or pipe", args[0])
+				return fmt.Errorf("logs %s: it was not detached: what it wrote went to the terminal or pipe", id)
 			} else if err != nil {
-				return fmt.Errorf("logs %s: %w", args[0], err)
+				return fmt.Errorf("logs %s: %w", id, err)
 			}
 			defer f.Close()
-			return a.copyLog(ctx, f, args[0], follow)
+			return a.copyLog(ctx, f, id, follow)
 		},
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the container has ended")
