@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -204,11 +205,11 @@ func (c *checker) names(ctx context.Context) error {
 // ingests notes what is unfinished: it costs room, and harms nothing.
 func (c *checker) ingests(context.Context) error {
 	list, err := fs.ReadDir(c.s.dir.Root().FS(), ingestDir)
-	if err != nil {
-		if !c.s.o.ReadOnly {
-			return err
-		}
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil // a layout of others has none
+	}
+	if err != nil {
+		return err
 	}
 	for _, e := range list {
 		if strings.HasSuffix(e.Name(), checkpointSuffix) || strings.HasSuffix(e.Name(), ".new") {

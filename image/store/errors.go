@@ -18,6 +18,8 @@ var (
 	ErrReadOnly = errors.New("store is open for reading only")
 	// ErrBusy: another process holds what is needed, and the context ended first.
 	ErrBusy = errors.New("in use by another process")
+	// ErrInUse: a name leads to the blob.
+	ErrInUse = errors.New("in use by an image")
 	// ErrClosed: the ingest was committed, closed or aborted before.
 	ErrClosed = errors.New("already closed")
 	// ErrName: the name cannot be one of an image.
@@ -28,6 +30,8 @@ var (
 var (
 	// ErrNotStore: the directory is no OCI image layout.
 	ErrNotStore = layout.ErrNotLayout
+	// ErrIncomplete: the directory has names or blobs, and no file oci-layout.
+	ErrIncomplete = errors.New("the file oci-layout is absent")
 	// ErrNotRegular: a blob is a symbolic link, a directory, a FIFO or a device.
 	ErrNotRegular = layout.ErrNotRegular
 	// ErrAmbiguous: several entries of index.json have the name, with different digests.

@@ -2,8 +2,11 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"syscall"
 
 	"github.com/oci-pipeline/oci/image/internal/layout"
 )
@@ -37,6 +40,14 @@ func (h *Hold) Release() {
 // lock locks one of the lock files and gives the function that unlocks it.
 func (s *Store) lock(ctx context.Context, name string, kind layout.LockKind) (unlock func(), err error) {
 	f, err := s.dir.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if kind == layout.Shared && errors.Is(err, syscall.EROFS) {
+		// Who looks at a store that cannot be written here is kept from no more than the lock is for:
+		// another host, or another mount, may write it.
+		f, err = s.dir.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return func() {}, nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

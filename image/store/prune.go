@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/image/internal/layout"
 )
 
@@ -47,9 +48,27 @@ func (s *Store) Prune(ctx context.Context, o PruneOptions) (Pruned, error) {
 		return Pruned{}, failed("prune", s.path, err)
 	}
 	defer unlock()
-	x, err := s.readIndex(ctx)
+	g, err := s.reachable(ctx)
 	if err != nil {
 		return Pruned{}, failed("prune", s.path, err)
+	}
+	var p Pruned
+	for id := range g.diffIDs {
+		p.DiffIDs = append(p.DiffIDs, id)
+	}
+	slices.Sort(p.DiffIDs)
+	err = s.sweepBlobs(ctx, o, g.reached, &p)
+	if err == nil {
+		err = s.sweepPartial(ctx, o, &p)
+	}
+	return p, failed("prune", s.path, err)
+}
+
+// reachable gives what the names lead to.
+func (s *Store) reachable(ctx context.Context) (*graph, error) {
+	x, err := s.readIndex(ctx)
+	if err != nil {
+		return nil, err
 	}
 	g := &graph{
 		s: s, reached: make(map[digest.Digest]bool), diffIDs: make(map[digest.Digest]bool),
@@ -65,19 +84,36 @@ func (s *Store) Prune(ctx context.Context, o PruneOptions) (Pruned, error) {
 			continue
 		}
 		if err := g.follow(ctx, d, 0); err != nil {
-			return Pruned{}, failed("prune", s.path, err)
+			return nil, err
 		}
 	}
-	var p Pruned
-	for id := range g.diffIDs {
-		p.DiffIDs = append(p.DiffIDs, id)
+	return g, nil
+}
+
+// Delete deletes a blob that no name leads to: ErrInUse if one does, ErrNotFound if it is absent. It
+// waits for transfers that are going on, as Prune does (ErrBusy if ctx ends first).
+func (s *Store) Delete(ctx context.Context, d digest.Digest) error {
+	if err := s.writable("delete blob", string(d)); err != nil {
+		return err
 	}
-	slices.Sort(p.DiffIDs)
-	err = s.sweepBlobs(ctx, o, g.reached, &p)
+	if err := image.ValidateDigest(d); err != nil {
+		return failed("delete blob", string(d), err)
+	}
+	unlock, err := s.lock(ctx, storeLock, layout.Exclusive)
+	if err != nil {
+		return failed("delete blob", d.String(), err)
+	}
+	defer unlock()
+	g, err := s.reachable(ctx)
+	if err == nil && g.reached[d] {
+		err = ErrInUse
+	}
 	if err == nil {
-		err = s.sweepPartial(ctx, o, &p)
+		if err = s.dir.Root().Remove(layout.BlobPath(d)); errors.Is(err, fs.ErrNotExist) {
+			err = ErrNotFound
+		}
 	}
-	return p, failed("prune", s.path, err)
+	return failed("delete blob", d.String(), err)
 }
 
 func (s *Store) sweepBlobs(ctx context.Context, o PruneOptions, keep map[digest.Digest]bool, p *Pruned) error {

@@ -7,10 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-pipeline/oci/conformance/spec"
+	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/image/internal/layout"
 )
 
@@ -29,6 +31,7 @@ const DefaultCheckpoint = 16 << 20
 // Options of Open. The zero value opens a store for reading and writing and makes it if it is absent.
 type Options struct {
 	ReadOnly   bool  // change nothing, take no locks; the store must exist
+	Existing   bool  // the store must exist, as for ReadOnly, but may be changed and is locked
 	Checkpoint int64 // bytes between checkpoints of an ingest; 0 means DefaultCheckpoint
 }
 
@@ -44,7 +47,8 @@ type Store struct {
 // here: layers have setuid programs in them (CVE-2021-41103).
 //
 // An existing directory must be an OCI image layout, or hold nothing but what an interrupted Open
-// left; ErrNotStore otherwise, and for ReadOnly also fs.ErrNotExist.
+// left; ErrNotStore otherwise. For ReadOnly and Existing it is an error that matches fs.ErrNotExist
+// if there is nothing yet, and ErrIncomplete if there is content without the file oci-layout.
 func Open(ctx context.Context, root string, o Options) (*Store, error) {
 	path, err := filepath.Abs(root)
 	if err != nil {
@@ -53,7 +57,8 @@ func Open(ctx context.Context, root string, o Options) (*Store, error) {
 	if o.Checkpoint <= 0 {
 		o.Checkpoint = DefaultCheckpoint
 	}
-	if !o.ReadOnly {
+	make := !o.ReadOnly && !o.Existing
+	if make {
 		if err := os.MkdirAll(path, 0o700); err != nil {
 			return nil, failed("open store", path, err)
 		}
@@ -64,13 +69,19 @@ func Open(ctx context.Context, root string, o Options) (*Store, error) {
 	}
 	s := &Store{path: path, dir: dir, o: o, boot: bootID}
 	err = s.checkMarker()
-	if err == nil && !o.ReadOnly {
-		err = s.makeDirs()
-	}
-	if errors.Is(err, fs.ErrNotExist) && !o.ReadOnly {
+	absent := errors.Is(err, fs.ErrNotExist)
+	switch {
+	case err == nil && !o.ReadOnly:
+		if err = s.makeDirs(); errors.Is(err, syscall.EROFS) {
+			err = nil // it can be read all the same
+		}
+	case absent && make:
 		err = s.create(ctx)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
+	case absent:
+		if errUsed := s.refuseContent(); errUsed != nil {
+			err = errUsed
+			break
+		}
 		err = &Error{Op: "open", Subject: ispec.ImageLayoutFile, Clause: spec.LayoutFiles, Err: fmt.Errorf("%w: %w", ErrNotStore, err)}
 	}
 	if err != nil {
@@ -149,6 +160,30 @@ func (s *Store) refuseForeign() error {
 		}
 	}
 	return nil
+}
+
+// refuseContent tells a directory that was never a store, or whose making was broken off, from one
+// that has lost its marker, and from one of something else.
+func (s *Store) refuseContent() error {
+	if err := s.refuseForeign(); err != nil {
+		return err
+	}
+	raw, err := s.dir.ReadFile(ispec.ImageIndexFile, image.MaxManifestSize)
+	if err == nil {
+		x, err := layout.DecodeIndex(raw)
+		if err != nil || len(x.Entries()) > 0 {
+			return incomplete(ispec.ImageIndexFile)
+		}
+	}
+	list, err := s.files()
+	if err == nil && len(list) > 0 {
+		return incomplete(ispec.ImageBlobsDir)
+	}
+	return nil
+}
+
+func incomplete(has string) error {
+	return &Error{Op: "open", Subject: ispec.ImageLayoutFile, Clause: spec.LayoutFiles, Err: fmt.Errorf("%w, and %s is not empty", ErrIncomplete, has)}
 }
 
 // writable refuses what a store that is open for reading cannot do.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -145,6 +146,64 @@ func TestOpen_completes_what_was_begun(t *testing.T) {
 	write(t, filepath.Join(dir, "oci-layout.new"), `{"imageL`)
 	write(t, filepath.Join(dir, "index.json.new"), `{`)
 	mustCheck(t, open(t, dir, Options{}))
+}
+
+// Who only reads makes no store, and takes none that lost its marker, or something else, for an empty one.
+func TestOpen_existing(t *testing.T) {
+	empty, foreign, lost, half := t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir()
+	write(t, filepath.Join(foreign, "thesis.tex"), "x")
+	s := open(t, lost, Options{})
+	put(t, s, ispec.MediaTypeImageLayer, "x")
+	if err := os.Remove(filepath.Join(lost, "oci-layout")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(half, "index.json"), `{"manifests":[],"schemaVersion":2}`)
+	for dir, want := range map[string]error{empty: fs.ErrNotExist, empty + "/absent": fs.ErrNotExist, half: fs.ErrNotExist, foreign: ErrNotStore, lost: ErrIncomplete} {
+		for _, o := range []Options{{ReadOnly: true}, {Existing: true}} {
+			if s, err := Open(t.Context(), dir, o); !errors.Is(err, want) || want != fs.ErrNotExist && errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%+v: %v, %v, want %v", o, s, err, want)
+			}
+		}
+	}
+	if list, err := os.ReadDir(empty); err != nil || len(list) != 0 {
+		t.Errorf("made %v, %v", list, err)
+	}
+	mustCheck(t, open(t, lost, Options{})) // who writes mends it
+	mustCheck(t, open(t, lost, Options{Existing: true}))
+}
+
+func TestDelete(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	d := putImage(t, s, "one", linuxAMD64)
+	if err := s.Tag(t.Context(), "one", d); err != nil {
+		t.Fatal(err)
+	}
+	loose := put(t, s, ispec.MediaTypeImageLayer, "loose")
+	layer := digest.FromString("layer of one")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	hold, err := s.Hold(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(ctx, loose.Digest); !errors.Is(err, ErrBusy) {
+		t.Errorf("under a hold: %v", err)
+	}
+	hold.Release()
+	for _, c := range []struct {
+		d    digest.Digest
+		want error
+	}{{layer, ErrInUse}, {d.Digest, ErrInUse}, {loose.Digest, nil}, {loose.Digest, ErrNotFound}, {"sha256:x", image.ErrDigestInvalid}} {
+		if err := s.Delete(t.Context(), c.d); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.d, err, c.want)
+		}
+	}
+	if err := s.Untag(t.Context(), "one"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(t.Context(), layer); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestReadOnly(t *testing.T) {
