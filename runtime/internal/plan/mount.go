@@ -239,9 +239,10 @@ func (c *compiler) destination(dest string, kind FileKind, strict bool) Slot {
 	if kind == Directory {
 		c.add("make the directory /"+dest, "mkdirat", unix.SYS_MKDIRAT, slot(parent), text(base), imm(0o755, "0755"))
 	} else {
+		// Not for writing: the kernel would count a writer, and refuse to make the root read-only while it does.
 		file := c.newSlot("file")
 		c.add("make the file /"+dest, "openat2", unix.SYS_OPENAT2, slot(parent), text(base),
-			openHow(unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o644, inRoot), num(openHowSize)).into(file)
+			openHow(unix.O_RDONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o644, inRoot), num(openHowSize)).into(file)
 		c.close(file)
 	}
 	c.plan.Steps[first].Label = made
