@@ -53,7 +53,7 @@ func verbs() []verb {
 		{"tag", groupImage, false, tagCommand},
 		{"rmi", groupImage, true, rmiCommand},
 		{"prune", groupImage, true, pruneCommand},
-		{"check", groupImage, false, checkCommand},
+		{"check", groupImage, true, checkCommand},
 		{"unpack", groupImage, true, unpackCommand},
 		{"bundle", groupImage, true, bundleCommand},
 		{"serve", groupImage, false, serveCommand},

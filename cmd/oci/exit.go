@@ -88,7 +88,8 @@ func exitTable() []exitRow {
 		{statusLimited, []error{distribution.ErrRateLimited}, "the registry says when to come back; with credentials the limit is often higher"},
 		{statusGeneral, []error{distribution.ErrNoDelete}, "`oci manifest delete REPOSITORY@DIGEST` deletes a manifest with all its tags, where the registry allows deletes at all"},
 		{statusGeneral, []error{convert.ErrUnmapped}, "give yourself more ids: a range in /etc/subuid and /etc/subgid, and newuidmap (package uidmap); or run as --user 0"},
-		{statusUnverified, []error{image.ErrDigestMismatch, image.ErrSizeMismatch, unpack.ErrDiffID}, "the content is not what its descriptor says: it was not kept"},
+		{statusUnverified, []error{image.ErrDigestMismatch, image.ErrSizeMismatch, unpack.ErrDiffID}, "the content is not what its descriptor says; nothing was made of it"},
+		{statusMalformed, []error{store.ErrIncomplete}, "`oci check --repair`, or a pull, writes the file again"},
 		{statusMalformed, []error{
 			errSyncList,
 			image.ErrMalformed, image.ErrTooLarge, image.ErrMediaType, image.ErrNoDigest, image.ErrDigestInvalid, image.ErrAlgorithm,
@@ -106,7 +107,7 @@ func exitTable() []exitRow {
 			distribution.ErrServer, distribution.ErrTimeout, distribution.ErrNetwork, distribution.ErrProtocol,
 			context.DeadlineExceeded, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EHOSTUNREACH, syscall.ENETUNREACH,
 		}, ""},
-		{statusStorage, []error{unpack.ErrNotEmpty, unpack.ErrOwner, unpack.ErrDevice, store.ErrBusy, store.ErrReadOnly, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO}, ""},
+		{statusStorage, []error{unpack.ErrNotEmpty, unpack.ErrOwner, unpack.ErrDevice, store.ErrBusy, store.ErrReadOnly, store.ErrInUse, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO}, ""},
 		{statusDenied, []error{fs.ErrPermission}, ""},
 		{statusNotFound, []error{fs.ErrNotExist}, ""},
 		{statusInterrupted, []error{context.Canceled}, ""},
@@ -135,8 +136,27 @@ func exitStatus(err error) int {
 
 // hintFor says what to try after err; "" when nothing general helps.
 func hintFor(err error) string {
+	if damaged(err) {
+		return "the store holds damaged content: `oci check --repair` takes it away, then pull again"
+	}
 	row, _ := lookUp(err)
 	return row.hint
+}
+
+// damaged tells whether content that was proved when it came is not what it was: reading it from
+// the store, or unpacking it, found another digest. (Another DiffID is the image's own mistake.)
+func damaged(err error) bool {
+	if !errors.Is(err, image.ErrDigestMismatch) && !errors.Is(err, image.ErrSizeMismatch) || errors.Is(err, unpack.ErrDiffID) {
+		return false
+	}
+	var stored *store.Error
+	for e := err; errors.As(e, &stored); e = stored.Err {
+		if stored.Op == "read blob" || stored.Op == "open blob" {
+			return true
+		}
+	}
+	var unpacked *unpack.Error
+	return errors.As(err, &unpacked)
 }
 
 func lookUp(err error) (exitRow, bool) {

@@ -15,7 +15,7 @@ type pruneReport struct {
 	Blobs    []string `json:"blobs"`
 	Unpacked []string `json:"unpacked"` // DiffIDs of layers whose directories were deleted
 	Partial  []string `json:"partial"`
-	Bytes    int64    `json:"bytes"` // of blobs and partial downloads
+	Bytes    int64    `json:"bytes"` // of all of these, on disk
 	DryRun   bool     `json:"dryRun,omitempty"`
 }
 
@@ -47,8 +47,8 @@ func pruneCommand(a *app) *cobra.Command {
 			case format.json():
 				return format.write(a.out, r)
 			}
-			_, err = fmt.Fprintf(a.out, "%d blobs, %d unpacked layers, %d partial downloads: %s\n",
-				len(r.Blobs), len(r.Unpacked), len(r.Partial), size(r.Bytes))
+			_, err = fmt.Fprintf(a.out, "%s, %s, %s: %s\n", count(len(r.Blobs), "blob"),
+				count(len(r.Unpacked), "unpacked layer"), count(len(r.Partial), "partial download"), size(r.Bytes))
 			return err
 		},
 	}
@@ -72,6 +72,8 @@ func (a *app) prune(ctx context.Context, s *store.Store, o store.PruneOptions) (
 	if err := sweepContainers(s.ContainersDir(), o.DryRun); err != nil {
 		return r, err
 	}
-	r.Unpacked, err = a.pruneLayers(ctx, s, p.DiffIDs, began, o.DryRun)
+	var bytes int64
+	r.Unpacked, bytes, err = a.pruneLayers(ctx, s, p.DiffIDs, began, o.DryRun)
+	r.Bytes += bytes
 	return r, err
 }

@@ -12,17 +12,18 @@ import (
 	"github.com/oci-pipeline/oci/image/store"
 )
 
-// pruneLayers deletes the unpacked layers that neither an image (kept) nor a container has. What was
-// unpacked since began is left alone: a run that has just begun may not have recorded it yet.
-func (a *app) pruneLayers(ctx context.Context, s *store.Store, kept []digest.Digest, began time.Time, dryRun bool) ([]string, error) {
-	gone := []string{}
+// pruneLayers deletes the unpacked layers that neither an image (kept) nor a container has, and gives
+// what they took on disk. What was unpacked since began is left alone: a run that has just begun may
+// not have recorded it yet.
+func (a *app) pruneLayers(ctx context.Context, s *store.Store, kept []digest.Digest, began time.Time, dryRun bool) (gone []string, bytes int64, err error) {
+	gone = []string{}
 	l, err := a.openLayers(s, nil)
 	if err != nil {
-		return gone, err
+		return gone, bytes, err
 	}
 	used, err := layersInUse(s.ContainersDir())
 	if err != nil {
-		return gone, err
+		return gone, bytes, err
 	}
 	kept = append(slices.Clone(kept), used...)
 	keep := func(d digest.Digest) bool {
@@ -37,13 +38,14 @@ func (a *app) pruneLayers(ctx context.Context, s *store.Store, kept []digest.Dig
 		for _, d := range all {
 			if !keep(d) {
 				gone = append(gone, d.String())
+				bytes += l.Size(ctx, d)
 			}
 		}
-		return gone, err
+		return gone, bytes, err
 	}
 	p, err := l.Prune(ctx, keep)
 	for _, d := range p.Layers {
 		gone = append(gone, d.String())
 	}
-	return gone, err
+	return gone, p.Bytes, err
 }

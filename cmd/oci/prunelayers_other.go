@@ -12,6 +12,6 @@ import (
 )
 
 // pruneLayers has nothing to do where no layer is unpacked.
-func (a *app) pruneLayers(context.Context, *store.Store, []digest.Digest, time.Time, bool) ([]string, error) {
-	return []string{}, nil
+func (a *app) pruneLayers(context.Context, *store.Store, []digest.Digest, time.Time, bool) ([]string, int64, error) {
+	return []string{}, 0, nil
 }
