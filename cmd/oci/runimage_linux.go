@@ -160,8 +160,12 @@ func (r *imageRun) convert(o convert.Options) (err error) {
 			o.CgroupsPath = r.id // beside this process's own group, if that was delegated; the runtime says if not
 		}
 	}
+	o.SpecMounts = r.etcMounts(o.ReadOnly)
 	r.spec, err = convert.Spec(r.image.Config(), convert.NewRoot(r.root), o)
 	if err != nil {
+		return err
+	}
+	if err := r.writeEtc(o.Network); err != nil {
 		return err
 	}
 	if err := os.Mkdir(r.dir.join(rootfsDir), 0o700); err != nil {
