@@ -3,9 +3,12 @@ package store
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -50,7 +53,13 @@ func (s *Store) Tag(ctx context.Context, name string, d ispec.Descriptor) error 
 	if err != nil {
 		return failed("tag", quoted(name), err)
 	}
-	return failed("tag", quoted(name), s.edit(ctx, func(x *layout.Index) error { return x.Set(name, d) }))
+	err = s.edit(ctx, func(x *layout.Index) error { return x.Set(name, d) })
+	if errors.Is(err, syscall.EROFS) {
+		if has, errHas := s.Resolve(ctx, name); errHas == nil && reflect.DeepEqual(layout.Unnamed(has), layout.Unnamed(d)) {
+			return nil // nothing is to be written
+		}
+	}
+	return failed("tag", quoted(name), err)
 }
 
 // Untag takes a name away; its content stays until Prune. An unknown name gives ErrNotFound.
