@@ -63,6 +63,9 @@ func (a *app) serve(ctx context.Context, dir string, f serveFlags) error {
 		return err
 	}
 	defer s.Close()
+	if err := a.warnHidden(ctx, s); err != nil {
+		return err
+	}
 	l, err := net.Listen("tcp", f.addr)
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)
@@ -82,6 +85,19 @@ func (a *app) serve(ctx context.Context, dir string, f serveFlags) error {
 	})
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}
+
+// warnHidden names what is not served, since names of several registries have the same place in one.
+func (a *app) warnHidden(ctx context.Context, s *store.Store) error {
+	tags, err := s.Tags(ctx)
+	if err != nil {
+		return err
+	}
+	_, hidden := namingOf(s).served(tags)
+	for _, h := range hidden {
+		fmt.Fprintf(a.err, "warning: %s is not served: %s has its place, %s; `oci tag` gives it another\n", h.name, h.winner, h.place)
 	}
 	return nil
 }

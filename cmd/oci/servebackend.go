@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -17,8 +18,15 @@ import (
 	"github.com/oci-pipeline/oci/image/store"
 )
 
+// deleteTimeout is how long a delete waits for transfers of the store. The content is left for a
+// later prune then.
+const deleteTimeout = 3 * time.Second
+
 // storeContent gives a store, or any OCI image layout, the shape that a registry serves.
-type storeContent struct{ s *store.Store }
+type storeContent struct {
+	s      *store.Store
+	naming storeNaming
+}
 
 // storeNaming serves docker.io/library/debian:12 as library/debian:12: a repository is what a name
 // of the store has between the registry's host and the tag. A name that is a tag alone, as layouts
@@ -26,7 +34,12 @@ type storeContent struct{ s *store.Store }
 type storeNaming struct{ base string }
 
 func newStoreBackend(s *store.Store) registry.Backend {
-	return registry.NewPool(storeContent{s}, storeNaming{strings.ToLower(filepath.Base(s.Root()))})
+	naming := namingOf(s)
+	return registry.NewPool(storeContent{s, naming}, naming)
+}
+
+func namingOf(s *store.Store) storeNaming {
+	return storeNaming{strings.ToLower(filepath.Base(s.Root()))}
 }
 
 // Join gives the name of what is pushed.
@@ -87,22 +100,53 @@ func (c storeContent) Delete(ctx context.Context, d digest.Digest) error {
 	if _, err := c.descriptor(d); err != nil {
 		return err
 	}
-	return serveError(c.s.Discard(ctx, d))
+	ctx, cancel := context.WithTimeout(ctx, deleteTimeout) // an upload may hold the store for an hour
+	defer cancel()
+	return serveError(c.s.Delete(ctx, d))
 }
 
-// Names gives the entries of the store. What other tools have listed without a name, or twice under
-// one name, is kept apart by its digest: it is not served, but what it needs is not deleted.
+// Names gives the entries of the store. What is listed without a name, or twice under one, or under a
+// name whose place in the registry is another's, is kept apart by its digest: it is not served, but what
+// it needs is not deleted.
 func (c storeContent) Names(ctx context.Context) (map[string]ispec.Descriptor, error) {
 	tags, err := c.s.Tags(ctx)
-	names := make(map[string]ispec.Descriptor, len(tags))
+	names, _ := c.naming.served(tags)
+	return names, err
+}
+
+// hiddenName is a name that is not served, since another one has its place.
+type hiddenName struct{ name, place, winner string }
+
+// served gives the entries by their names, and those that other ones hide. Of several names for one
+// place with different content, the one that pushes write is served, else the first.
+func (n storeNaming) served(tags []store.Tagged) (names map[string]ispec.Descriptor, hidden []hiddenName) {
+	names = make(map[string]ispec.Descriptor, len(tags))
+	winners := map[string]store.Tagged{}
+	for _, t := range tags {
+		repo, ref, ok := n.Split(t.Name)
+		if !ok {
+			continue
+		}
+		place := n.Join(repo, ref)
+		if _, taken := winners[place]; !taken || t.Name == place && winners[place].Name != place {
+			winners[place] = t
+		}
+	}
 	for _, t := range tags {
 		name := t.Name
+		if repo, ref, ok := n.Split(name); ok {
+			place := n.Join(repo, ref)
+			if w := winners[place]; w.Name != name && w.Descriptor.Digest != t.Descriptor.Digest {
+				hidden = append(hidden, hiddenName{name, place, w.Name})
+				name = ""
+			}
+		}
 		if _, twice := names[name]; name == "" || twice {
 			name = "@" + t.Descriptor.Digest.String() // in no repository
 		}
 		names[name] = t.Descriptor
 	}
-	return names, err
+	return names, hidden
 }
 
 // Name tags.
@@ -122,6 +166,8 @@ func serveError(err error) error {
 		{image.ErrSizeMismatch, registry.ErrSizeMismatch},
 		{store.ErrNotFound, registry.ErrNotFound},
 		{store.ErrReadOnly, registry.ErrUnsupported},
+		{store.ErrInUse, registry.ErrInUse},
+		{store.ErrBusy, registry.ErrInUse},
 		{store.ErrName, registry.ErrInvalid},
 	} {
 		if errors.Is(err, k[0]) {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -87,5 +88,29 @@ func TestServeKeepsNamelessEntries(t *testing.T) {
 		if got := repo + " " + ref; !ok || got != place {
 			t.Errorf("%s: %s %v, want %s", name, got, ok, place)
 		}
+	}
+}
+
+// Of two names for one place, one is served whoever asks, and the other is told.
+func TestServe_same_place(t *testing.T) {
+	n := storeNaming{"store"}
+	entry := func(name, content string) store.Tagged {
+		return store.Tagged{Name: name, Descriptor: ispec.Descriptor{Digest: digest.FromString(content)}}
+	}
+	tags := []store.Tagged{
+		entry("127.0.0.1:5500/busybox:latest", "new"), entry("127.0.0.1:9/busybox:latest", "old"),
+		entry("a.b/same:1", "same"), entry("b.c/same:1", "same"),
+		entry("localhost/pushed:1", "x"), entry("pushed:1", "y"),
+	}
+	names, hidden := n.served(tags)
+	want := []hiddenName{
+		{"127.0.0.1:9/busybox:latest", "busybox:latest", "127.0.0.1:5500/busybox:latest"},
+		{"localhost/pushed:1", "pushed:1", "pushed:1"},
+	}
+	if !slices.Equal(hidden, want) {
+		t.Errorf("hidden: %v", hidden)
+	}
+	if len(names) != len(tags) || names["@"+digest.FromString("old").String()].Digest == "" || names["b.c/same:1"].Digest == "" {
+		t.Errorf("names: %v", names)
 	}
 }
