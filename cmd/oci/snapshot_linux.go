@@ -8,13 +8,17 @@ import (
 
 	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/image/store"
+	"github.com/oci-pipeline/oci/unpack"
 	"github.com/oci-pipeline/oci/unpack/snapshot"
 )
 
 // openLayers opens the unpacked layers of a store. The options are always the same for one user:
 // layers are shared by all containers.
 func (a *app) openLayers(s *store.Store, events image.EventFunc) (*snapshot.Store, error) {
-	o := a.unpackOptions()
+	return openLayers(s, a.unpackOptions(), events)
+}
+
+func openLayers(s *store.Store, o unpack.Options, events image.EventFunc) (*snapshot.Store, error) {
 	o.UserXattr = rootless() // what a user namespace may mount (overlayfs.rst, userxattr)
 	o.Events = events
 	return snapshot.Open(s.LayersDir(), snapshot.Options{Unpack: o})
@@ -25,7 +29,13 @@ func (a *app) openLayers(s *store.Store, events image.EventFunc) (*snapshot.Stor
 func (r *imageRun) unpackLayers(ctx context.Context) ([]string, error) {
 	p := newProgress(r.a.err, r.f.t.quiet || !isTerminal(r.a.err))
 	defer p.close()
-	l, err := r.a.openLayers(r.s, p.event)
+	o := r.a.unpackOptions()
+	defer summarise(o.Logger)
+	l, err := openLayers(r.s, o, func(e image.Event) {
+		if e.Kind != image.EventReused { // nothing is done for what is there
+			p.event(e)
+		}
+	})
 	if err != nil {
 		return nil, err
 	}

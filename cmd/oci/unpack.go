@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
@@ -58,6 +59,7 @@ func (a *app) unpack(ctx context.Context, s *store.Store, img image.Image, dir s
 	defer p.close()
 	o := a.unpackOptions()
 	o.Events = p.event
+	defer summarise(o.Logger)
 	return unpack.Unpack(ctx, img.Layers(), s, dir, o)
 }
 
@@ -67,6 +69,7 @@ func (a *app) unpackOptions() unpack.Options {
 	o := unpack.Options{Logger: a.log}
 	if rootless() {
 		o.Devices = unpack.DeviceSkip
+		o.Logger = slog.New(&deviceLog{Handler: a.log.Handler()})
 		o.SingleID = singleID()
 	}
 	return o
