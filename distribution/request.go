@@ -59,6 +59,9 @@ func (c *Client) try(ctx context.Context, h *host, r request) (*http.Response, e
 			return nil, before // the first scheme was right, its connection broke
 		}
 		last := i == len(schemes)-1
+		if last && err != nil && before != nil {
+			err = fmt.Errorf("over %s: %w; over %s: %w", schemes[0], before, scheme, err)
+		}
 		if last || !wrongScheme(resp, err) {
 			if resp != nil {
 				h.setScheme(scheme)

@@ -297,6 +297,29 @@ func TestFirstConnectionBreaks(t *testing.T) {
 	}
 }
 
+// TestBothSchemesBreak: what was tried first is told as well as what was tried last.
+func TestBothSchemesBreak(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Read(make([]byte, 4096))
+			_ = c.Close()
+		}
+	}()
+	_, err = newClient(t, Options{}).Resolve(t.Context(), mustRef(t, l.Addr().String()+"/a:1"))
+	if !errors.Is(err, ErrNetwork) || errors.Is(err, ErrInsecure) || !strings.Contains(err.Error(), "over http: ") || !strings.Contains(err.Error(), "; over https: ") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestSameOrigin(t *testing.T) {
 	parse := func(s string) *url.URL {
 		u, err := url.Parse(s)
