@@ -82,7 +82,7 @@ type exitRow struct {
 // registry did stands above what the network or the file system did in its course.
 func exitTable() []exitRow {
 	return []exitRow{
-		{statusPlatform, []error{image.ErrNoPlatform}, "--platform chooses another one; `oci inspect` lists what there is"},
+		{statusPlatform, []error{image.ErrNoPlatform}, "--platform chooses another one; `oci manifest get REF` shows which there are"},
 		{statusDenied, []error{distribution.ErrUnauthorized}, "--creds or --authfile, or a login of docker or podman, gives credentials"},
 		{statusDenied, []error{mirrorconfig.ErrBlocked}, "`oci mirrors explain` shows what was decided"},
 		{statusLimited, []error{distribution.ErrRateLimited}, "the registry says when to come back; with credentials the limit is often higher"},
@@ -138,6 +138,9 @@ func exitStatus(err error) int {
 func hintFor(err error) string {
 	if damaged(err) {
 		return "the store holds damaged content: `oci check --repair` takes it away, then pull again"
+	}
+	if missing := (*missingError)(nil); errors.As(err, &missing) {
+		return "`oci pull` fetches an image into the store, `oci images` lists what it has"
 	}
 	row, _ := lookUp(err)
 	return row.hint

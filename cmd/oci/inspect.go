@@ -2,10 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/image/store"
 )
 
 // inspection is what `oci inspect` prints. Config is the image's own, byte for byte but for spaces.
@@ -61,6 +64,12 @@ func inspectCommand(a *app) *cobra.Command {
 				return err
 			}
 			img, err := anyImage(ctx, s, t.Descriptor, want)
+			if errors.Is(err, store.ErrNotFound) {
+				if platform == "" {
+					platform = image.FormatPlatform(image.HostPlatform())
+				}
+				return fmt.Errorf("%s: the image for %s was not pulled, or not all of it (`oci pull --platform %s %s` does): %w", t.Name, platform, platform, t.Name, err)
+			}
 			if err != nil {
 				return err
 			}

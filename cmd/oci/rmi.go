@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -9,11 +12,13 @@ import (
 )
 
 func rmiCommand(a *app) *cobra.Command {
-	var keep bool
+	var keep, force bool
 	cmd := &cobra.Command{
 		Use:   "rmi REF...",
 		Short: "Take images out of the store, and what only they used",
-		Args:  atLeast(1),
+		Long: "Take names away, and the content that no other name leads to. A digest, or its first digits, stands for\n" +
+			"the name of that content: if it has several, --force takes away all of them.",
+		Args: atLeast(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()
@@ -22,23 +27,54 @@ func rmiCommand(a *app) *cobra.Command {
 				return err
 			}
 			defer s.Close()
+			var failed []error
 			for _, arg := range args {
-				entry, err := find(ctx, s, arg)
-				if err == nil {
-					err = s.Untag(ctx, entry.Name)
+				names, err := namesFor(ctx, s, arg, force)
+				for _, name := range names {
+					if err = s.Untag(ctx, name); err != nil {
+						break
+					}
+					fmt.Fprintln(a.out, name)
 				}
 				if err != nil {
-					return err
+					failed = append(failed, err)
 				}
-				fmt.Fprintln(a.out, entry.Name)
 			}
-			if keep {
-				return nil
+			if !keep && len(failed) < len(args) {
+				if _, err := a.prune(ctx, s, store.PruneOptions{}); err != nil {
+					failed = append(failed, err)
+				}
 			}
-			_, err = a.prune(ctx, s, store.PruneOptions{})
-			return err
+			return errors.Join(failed...)
 		},
 	}
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "take away all names of a digest")
 	cmd.Flags().BoolVar(&keep, "no-prune", false, "take away the names only; `oci prune` does the rest")
 	return cmd
+}
+
+// namesFor gives the names that arg stands for. A digest stands for the one name of its content or,
+// with all, for each of several.
+func namesFor(ctx context.Context, s *store.Store, arg string, all bool) ([]string, error) {
+	entry, err := find(ctx, s, arg)
+	if err != nil {
+		return nil, err
+	}
+	if !byDigest(arg, entry) {
+		return []string{entry.Name}, nil
+	}
+	tags, err := s.Tags(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, t := range tags {
+		if t.Descriptor.Digest == entry.Descriptor.Digest {
+			names = append(names, t.Name)
+		}
+	}
+	if len(names) > 1 && !all {
+		return nil, fmt.Errorf("%s: it has %s: %s; name one, or --force takes away all", arg, count(len(names), "name"), strings.Join(names, " "))
+	}
+	return names, nil
 }

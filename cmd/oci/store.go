@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"strings"
 
@@ -42,14 +41,15 @@ const minPrefix = 6
 // find gives the entry of the store that a person names: by reference, by its name as it is stored,
 // or by the first digits of its digest.
 func find(ctx context.Context, s *store.Store, arg string) (store.Tagged, error) {
-	missing := fmt.Errorf("%s: %w", arg, store.ErrNotFound)
-	if s == nil {
-		return store.Tagged{}, missing
-	}
 	names := []string{arg}
 	if ref, err := reference.Parse(arg); err == nil {
 		names = []string{ref.String(), arg}
 	}
+	missing := &missingError{arg: arg, name: names[0]}
+	if s == nil {
+		return store.Tagged{}, missing
+	}
+	missing.root = s.Root()
 	for _, name := range names {
 		d, err := s.Resolve(ctx, name)
 		if err == nil {
@@ -63,14 +63,38 @@ func find(ctx context.Context, s *store.Store, arg string) (store.Tagged, error)
 	if err != nil {
 		return store.Tagged{}, err
 	}
-	prefix := strings.TrimPrefix(arg, "sha256:")
 	for _, t := range tags {
-		if len(prefix) >= minPrefix && strings.HasPrefix(t.Descriptor.Digest.Encoded(), prefix) {
+		if byDigest(arg, t) {
 			return t, nil
 		}
 	}
 	return store.Tagged{}, missing
 }
+
+// byDigest tells whether arg is the digest of an entry, or its first digits.
+func byDigest(arg string, t store.Tagged) bool {
+	prefix := strings.TrimPrefix(arg, "sha256:")
+	return arg != t.Name && len(prefix) >= minPrefix && strings.HasPrefix(t.Descriptor.Digest.Encoded(), prefix)
+}
+
+// missingError is a name that the store does not have: what was asked for, what that means in full, and
+// where it was looked for. It matches store.ErrNotFound.
+type missingError struct{ arg, name, root string }
+
+// Error gives "arg: not found: name in the store root".
+func (e *missingError) Error() string {
+	text := e.arg + ": " + store.ErrNotFound.Error()
+	if e.name != e.arg {
+		text += ": " + e.name
+	}
+	if e.root == "" {
+		return text + " (there is no store yet)"
+	}
+	return text + " in the store " + e.root
+}
+
+// Unwrap gives the kind.
+func (e *missingError) Unwrap() error { return store.ErrNotFound }
 
 // anyImage is the image of d for platform or, when none is asked for and this machine's is not
 // there, the first of an index that is: what was pulled for another machine can be looked at.
