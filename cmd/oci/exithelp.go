@@ -23,7 +23,7 @@ func exitMeanings() []exitMeaning {
 		{"8", "network, time-out, or a failure of the registry"},
 		{"9", "storage"},
 		{"10", "malformed or oversized content"},
-		{"125, 126, 127", "`run`: no container was made; the program cannot be executed; there is no such program"},
+		{"125, 126, 127", "`run`, `create`, `exec`: the container or the process could not be made; the program cannot be executed; there is no such program"},
 		{"130", "broken off by a signal, before a program ran"},
 		{"128+n", "`run`: signal n ended the program, whose own status is given otherwise"},
 	}

@@ -34,7 +34,7 @@ func (f *runFlags) registerRun(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.SetInterspersed(false)
 	f.registerBundle(fs)
-	fs.StringVar(&f.name, "name", "", "`ID` of the container (default: random)")
+	fs.StringVar(&f.name, "name", "", "`ID` of the container (default: random; other verbs take the beginning of such a one)")
 	fs.BoolVarP(&f.detach, "detach", "d", false, "run in the background and print the container's ID")
 	fs.BoolVarP(&f.interactive, "interactive", "i", false, "pass standard input on")
 	fs.BoolVarP(&f.c.o.Terminal, "tty", "t", false, "give the container a terminal")
