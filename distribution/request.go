@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/oci-pipeline/oci/conformance/spec"
 )
@@ -59,7 +60,7 @@ func (c *Client) try(ctx context.Context, h *host, r request) (*http.Response, e
 			return nil, before // the first scheme was right, its connection broke
 		}
 		last := i == len(schemes)-1
-		if last && err != nil && before != nil {
+		if last && err != nil && before != nil && !errors.Is(err, syscall.ECONNREFUSED) {
 			err = fmt.Errorf("over %s: %w; over %s: %w", schemes[0], before, scheme, err)
 		}
 		if last || !wrongScheme(resp, err) {
