@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/oci-pipeline/oci/image/store"
@@ -21,6 +24,9 @@ func (a *app) checkLayers(ctx context.Context, s *store.Store, f checkFlags, fou
 	}
 	for _, d := range list {
 		rebuilt, err := l.Check(ctx, d, f.layers)
+		if err != nil && !exists(filepath.Join(s.LayersDir(), d.Algorithm().String(), d.Encoded())) {
+			continue // a prune took it meanwhile
+		}
 		known := slices.ContainsFunc(found.Problems, func(p store.Problem) bool {
 			return p.Subject == "layers/"+d.Algorithm().String()+"/"+d.Encoded()
 		})
@@ -42,6 +48,11 @@ func (a *app) checkLayers(ctx context.Context, s *store.Store, f checkFlags, fou
 		}
 	}
 	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // repairLayers takes changed layers away, unless a container has them.

@@ -22,7 +22,7 @@ func rmiCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()
-			s, err := a.openStore(ctx)
+			s, err := a.existingStore(ctx, false)
 			if err != nil {
 				return err
 			}
@@ -49,7 +49,7 @@ func rmiCommand(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "take away all names of a digest")
-	cmd.Flags().BoolVar(&keep, "no-prune", false, "take away the names only; `oci prune` does the rest")
+	cmd.Flags().BoolVar(&keep, "no-prune", false, "take away the names only; oci prune does the rest")
 	return cmd
 }
 

@@ -19,7 +19,7 @@ func tagCommand(a *app) *cobra.Command {
 			if ref.Digest != "" || ref.Transport != reference.Registry {
 				return usageErrorf(cmd, "%s: a name for the store is a registry name without a digest", args[1])
 			}
-			s, err := a.openStore(cmd.Context())
+			s, err := a.existingStore(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
