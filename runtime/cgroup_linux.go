@@ -22,16 +22,7 @@ func (c *creation) cgroup(ctx context.Context) error {
 	if c.rt.noCgroups {
 		return nil
 	}
-	layout, err := cgroup.Detect()
-	if err != nil {
-		return err
-	}
-	cgroupsPath := ""
-	if c.Spec.Linux != nil {
-		cgroupsPath = c.Spec.Linux.CgroupsPath
-	}
-	rootless := os.Geteuid() != 0 || c.host.InUserNamespace
-	m, err := cgroup.New(layout, cgroupsPath, c.CreateOptions.ID, cgroup.Options{IgnorePermission: rootless})
+	m, err := c.placeCgroup()
 	if err != nil {
 		return err
 	}
@@ -43,15 +34,35 @@ func (c *creation) cgroup(ctx context.Context) error {
 	if err := m.Create(ctx); err != nil {
 		return err
 	}
-	if rootless && !anyExists(m.Paths()) {
+	if c.rootless() && !anyExists(m.Paths()) {
 		c.state.Cgroups = nil // there is none: it may not be made, and nothing asks for it
 	} else {
 		c.live.manager = m
 	}
-	c.host.CgroupV2 = layout.Version() == "v2"
-	c.host.Hierarchies = hierarchies(m.Paths())
+	c.host.Hierarchies = hierarchies(m.Paths()) // without those that it may do without
 	return nil
 }
+
+// placeCgroup says where the container's cgroup is to be, and tells the plan. It makes nothing.
+func (c *creation) placeCgroup() (cgroup.Manager, error) {
+	layout, err := cgroup.Detect()
+	if err != nil {
+		return nil, err
+	}
+	cgroupsPath := ""
+	if c.Spec.Linux != nil {
+		cgroupsPath = c.Spec.Linux.CgroupsPath
+	}
+	m, err := cgroup.New(layout, cgroupsPath, c.CreateOptions.ID, cgroup.Options{IgnorePermission: c.rootless()})
+	if err != nil {
+		return nil, err
+	}
+	c.host.CgroupV2 = layout.Version() == "v2"
+	c.host.Hierarchies = hierarchies(m.Paths())
+	return m, nil
+}
+
+func (c *creation) rootless() bool { return os.Geteuid() != 0 || c.host.InUserNamespace }
 
 func anyExists(paths map[string]string) bool {
 	for _, p := range paths {

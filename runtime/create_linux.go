@@ -39,8 +39,11 @@ type creation struct {
 	*Container
 	live *live
 	host plan.Host
-	prog seccomp.Program
 	fds  plan.FDs
+
+	filter      []byte // the compiled seccomp profile, nil for none
+	filterFlags uint64
+
 	// files are the descriptors of the container's process, in its numbering.
 	files   []uintptr
 	console [2]int // a socket pair for the terminal's master
@@ -130,29 +133,36 @@ func (c *creation) directory() error {
 // facts asks the host, compiles the filter, and fills in what will be recorded.
 func (c *creation) facts(context.Context) error {
 	c.host = hostFacts(c.Spec)
-	if l := c.Spec.Linux; l != nil && l.Seccomp != nil {
-		prog, err := seccomp.Compile(l.Seccomp, seccomp.Native())
-		if err != nil {
+	if l := c.Spec.Linux; l != nil {
+		if err := c.compileSeccomp(l.Seccomp); err != nil {
 			return err
 		}
-		if prog.NeedsListener {
-			return fmt.Errorf("%w: seccomp notify is not supported", ErrConfig)
-		}
-		for _, n := range prog.Unknown {
-			c.rt.log.Debug("seccomp names a call that is not known", "name", n)
-		}
-		c.prog = prog
 	}
 	c.state = record{
 		OCIVersion: specs.Version, ID: c.CreateOptions.ID, Created: time.Now().UTC(), Bundle: c.CreateOptions.Bundle,
 		UID: os.Geteuid(), Annotations: c.Spec.Annotations, Hooks: c.Spec.Hooks, SharedPid: !ownNamespace(c.Spec, specs.PIDNamespace),
 	}
-	c.state.Rootfs = c.CreateOptions.Bundle
-	if c.Spec.Root != nil {
-		c.state.Rootfs = c.Spec.Root.Path
-		if !filepath.IsAbs(c.state.Rootfs) {
-			c.state.Rootfs = filepath.Join(c.CreateOptions.Bundle, c.state.Rootfs)
-		}
+	c.state.Rootfs = plan.RootPath(c.Spec, c.CreateOptions.Bundle)
+	return nil
+}
+
+// compileSeccomp compiles a profile, if there is one.
+func (c *creation) compileSeccomp(s *specs.LinuxSeccomp) error {
+	if s == nil {
+		return nil
+	}
+	prog, err := seccomp.Compile(s, seccomp.Native())
+	if err != nil {
+		return err
+	}
+	if prog.NeedsListener {
+		return fmt.Errorf("%w: seccomp notify is not supported", ErrConfig)
+	}
+	for _, n := range prog.Unknown {
+		c.rt.log.Debug("seccomp names a call that is not known", "name", n)
+	}
+	if len(prog.Instructions) > 0 {
+		c.filter, c.filterFlags = prog.Bytes(), uint64(prog.Flags)
 	}
 	return nil
 }
@@ -272,9 +282,7 @@ func (c *creation) compile(context.Context) error {
 	in := plan.Input{
 		Spec: c.Spec, Bundle: c.CreateOptions.Bundle, Host: c.host, FDs: c.fds,
 		Rootfs: c.Rootfs != nil, NoPivot: c.NoPivot, NewKeyring: !c.NoNewKeyring,
-	}
-	if len(c.prog.Instructions) > 0 {
-		in.Seccomp, in.SeccompFlags = c.prog.Bytes(), uint64(c.prog.Flags)
+		Seccomp: c.filter, SeccompFlags: c.filterFlags,
 	}
 	if c.OwnStdio && !c.Spec.Process.Terminal && c.Spec.Process.User.UID != uint32(os.Geteuid()) {
 		in.OwnStdio = c.pipes()
@@ -394,11 +402,8 @@ func (c *creation) record(context.Context) error {
 			c.state.Steps = append(c.state.Steps, lateStep{Step: i, Name: s.Name, Call: s.Call, Pointer: s.Pointer})
 		}
 	}
-	if c.PidFile != "" {
-		if err := writeFile(c.PidFile, []byte(strconv.Itoa(pid)), 0o644); err != nil {
-			return err
-		}
-		c.pidFileDone = true
+	if err := c.writePidFile(); err != nil {
+		return err
 	}
 	if err := writeRecord(c.dir, &c.state); err != nil {
 		return err
@@ -412,6 +417,18 @@ func (c *creation) record(context.Context) error {
 	return nil
 }
 
+// writePidFile writes the process id where the caller asked for it.
+func (c *creation) writePidFile() error {
+	if c.PidFile == "" {
+		return nil
+	}
+	if err := writeFile(c.PidFile, []byte(strconv.Itoa(c.live.proc.Pid)), 0o644); err != nil {
+		return err
+	}
+	c.pidFileDone = true
+	return nil
+}
+
 // close closes this process's ends of pipes.
 func (l *live) close() {
 	for _, fd := range []*int{&l.sync, &l.report} {
@@ -422,8 +439,8 @@ func (l *live) close() {
 	}
 }
 
-// undo removes everything after a failure.
-func (c *creation) undo(ctx context.Context) {
+// abandon ends the process after a failure, and closes what was opened for it.
+func (c *creation) abandon() {
 	if p := c.live.proc; p != nil {
 		if p.Pid > 0 {
 			p.Kill()
@@ -437,13 +454,18 @@ func (c *creation) undo(ctx context.Context) {
 	if c.live.console != nil {
 		c.live.console.Close() // a terminal
 	}
+	if c.pidFileDone {
+		os.Remove(c.PidFile) // what was written before the failure
+	}
+}
+
+// undo removes everything after a failure.
+func (c *creation) undo(ctx context.Context) {
+	c.abandon()
 	if m := c.live.manager; m != nil {
 		if err := m.Delete(ctx); err != nil {
 			c.rt.log.Warn("the cgroup of a container that could not be created remains", "id", c.CreateOptions.ID, "error", err)
 		}
-	}
-	if c.pidFileDone {
-		os.Remove(c.PidFile) // what was written before the failure
 	}
 	if err := os.RemoveAll(c.dir); err != nil {
 		c.rt.log.Warn("the state of a container that could not be created remains", "id", c.CreateOptions.ID, "error", err)

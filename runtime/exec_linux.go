@@ -2,17 +2,14 @@ package runtime
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-pipeline/oci/runtime/internal/launch"
 	"github.com/oci-pipeline/oci/runtime/internal/plan"
-	"github.com/oci-pipeline/oci/runtime/internal/seccomp"
 )
 
 // Process is a further process of a container, started by Exec.
@@ -86,7 +83,7 @@ func (c *Container) exec(ctx context.Context, o ExecOptions) (*Process, error) {
 	e.closeGiven()
 	e.live.close()
 	if err != nil {
-		e.undoExec()
+		e.abandon()
 		return nil, err
 	}
 	return &Process{id: c.state.ID, pid: e.live.proc.Pid, proc: e.live.proc, console: e.live.console}, nil
@@ -98,18 +95,17 @@ func (e *creation) startExec(ctx context.Context, o ExecOptions, pidfd int) erro
 	if err := e.descriptors(ctx); err != nil {
 		return err
 	}
+	if err := e.compileSeccomp(o.Seccomp); err != nil {
+		return err
+	}
 	e.fds.Root = len(e.files)
 	e.files = append(e.files, uintptr(pidfd))
-	in := plan.ExecInput{Process: o.Process, Host: e.host, FDs: e.fds, Join: differingNamespaces(e.state.Pid)}
+	in := plan.ExecInput{
+		Process: o.Process, Host: e.host, FDs: e.fds, Join: differingNamespaces(e.state.Pid),
+		Seccomp: e.filter, SeccompFlags: e.filterFlags,
+	}
 	if e.OwnStdio && !o.Process.Terminal {
 		in.OwnStdio = e.pipes()
-	}
-	if o.Seccomp != nil {
-		prog, err := seccomp.Compile(o.Seccomp, seccomp.Native())
-		if err != nil {
-			return err
-		}
-		in.Seccomp, in.SeccompFlags = prog.Bytes(), uint64(prog.Flags)
 	}
 	var err error
 	if e.live.plan, err = plan.CompileExec(in); err != nil {
@@ -132,33 +128,11 @@ func (e *creation) startExec(ctx context.Context, o ExecOptions, pidfd int) erro
 			return err
 		}
 	}
-	if o.PidFile != "" {
-		if err := writeFile(o.PidFile, []byte(strconv.Itoa(e.live.proc.Pid)), 0o644); err != nil {
-			return err
-		}
+	if err := e.writePidFile(); err != nil {
+		return err
 	}
 	if _, err := unix.Write(e.live.sync, []byte{1, 1}); err != nil {
 		return err
 	}
 	return e.live.proc.AwaitProgram(ctx)
-}
-
-func (e *creation) undoExec() {
-	if p := e.live.proc; p != nil {
-		if p.Pid > 0 {
-			p.Kill()
-		}
-		p.Close()
-	}
-	if e.console[0] >= 0 {
-		unix.Close(e.console[0]) // a socket
-	}
-	if e.live.console != nil {
-		e.live.console.Close() // a terminal
-	}
-	if e.PidFile != "" {
-		if err := os.Remove(e.PidFile); err != nil && !errors.Is(err, os.ErrNotExist) {
-			e.rt.log.Warn("a pid file remains", "path", e.PidFile, "error", err)
-		}
-	}
 }

@@ -29,8 +29,12 @@ const maxHookOutput = 4096
 // createContainer in the container's namespaces.
 func (c *creation) hooks(ctx context.Context) error {
 	h := c.Spec.Hooks
-	prestart := c.prestart()
-	if h == nil || len(prestart)+len(h.CreateRuntime)+len(h.CreateContainer) == 0 {
+	if h == nil {
+		return nil
+	}
+	//lint:ignore SA1019 prestart is deprecated, and not gone
+	prestart := h.Prestart
+	if len(prestart)+len(h.CreateRuntime)+len(h.CreateContainer) == 0 {
 		return nil
 	}
 	if err := c.live.proc.Await(ctx, plan.PointHooks); err != nil {
@@ -51,33 +55,13 @@ func (c *creation) hooks(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := runContainerHooks(ctx, "createContainer", h.CreateContainer, state, c.joinFlags(), c.ownPid()); err != nil {
+	if err := runContainerHooks(ctx, "createContainer", h.CreateContainer, state, !c.state.SharedPid); err != nil {
 		return err
 	}
 	return c.live.signalSync()
 }
 
-func (c *creation) prestart() []specs.Hook {
-	if c.Spec.Hooks == nil {
-		return nil
-	}
-	//lint:ignore SA1019 prestart is deprecated, and not gone
-	return c.Spec.Hooks.Prestart
-}
-
-func (c *creation) ownPid() bool { return ownNamespace(c.Spec, specs.PIDNamespace) }
-
-// joinFlags are the namespaces that the container does not share with this process.
-func (c *Container) joinFlags() uint64 {
-	pid := c.state.Pid
-	if c.live != nil && c.live.proc != nil {
-		pid = c.live.proc.Pid
-	}
-	return differingNamespaces(pid)
-}
-
-func (c *creation) joinFlags() uint64 { return differingNamespaces(c.live.proc.Pid) }
-
+// differingNamespaces are the CLONE_NEW* flags of the namespaces that pid does not share with this process.
 func differingNamespaces(pid int) uint64 {
 	var out uint64
 	for _, n := range plan.Namespaces() {
@@ -172,8 +156,12 @@ func (t *tail) add(err error) error {
 }
 
 // runContainerHooks runs hooks in the namespaces of the container whose first process is state.Pid.
-func runContainerHooks(ctx context.Context, kind string, hooks []specs.Hook, state specs.State, join uint64, ownPid bool) error {
+func runContainerHooks(ctx context.Context, kind string, hooks []specs.Hook, state specs.State, ownPid bool) error {
+	if len(hooks) == 0 {
+		return nil
+	}
 	pid := state.Pid
+	join := differingNamespaces(pid)
 	if ownPid {
 		state.Pid = 1 // as it is seen inside
 	}

@@ -123,9 +123,7 @@ func (c *Container) startHooks(ctx context.Context, p *launch.Process, signal fu
 	if err := p.AwaitStart(ctx); err != nil {
 		return c.nameStep(err)
 	}
-	state := c.specState(specs.StateCreated)
-	state.Pid = c.state.Pid
-	if err := runContainerHooks(ctx, "startContainer", h.StartContainer, state, c.joinFlags(), !c.state.SharedPid); err != nil {
+	if err := runContainerHooks(ctx, "startContainer", h.StartContainer, c.specState(specs.StateCreated), !c.state.SharedPid); err != nil {
 		unix.Kill(c.state.Pid, unix.SIGKILL) // runtime.md, Lifecycle: a failing hook stops the container
 		return err
 	}

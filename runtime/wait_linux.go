@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-pipeline/oci/conformance/spec"
+	"github.com/oci-pipeline/oci/runtime/internal/cgroup"
 	"github.com/oci-pipeline/oci/runtime/internal/launch"
 )
 
@@ -66,7 +67,7 @@ func (c *Container) Kill(_ context.Context, sig unix.Signal, all bool) error {
 	}
 	if all {
 		if m := c.manager(); m != nil {
-			return c.killAll(sig, wrap)
+			return killAll(m, sig, wrap)
 		}
 	}
 	if c.state.Pid <= 0 { // its creation is not complete, or was killed
@@ -93,8 +94,7 @@ func (c *Container) Kill(_ context.Context, sig unix.Signal, all bool) error {
 	return nil
 }
 
-func (c *Container) killAll(sig unix.Signal, wrap func(error) error) error {
-	m := c.manager()
+func killAll(m cgroup.Manager, sig unix.Signal, wrap func(error) error) error {
 	if sig == unix.SIGKILL {
 		if err := m.Kill(); err != nil {
 			return wrap(err)

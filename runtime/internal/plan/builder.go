@@ -9,11 +9,15 @@ type builder struct {
 	plan    Plan
 	pointer string
 	labels  map[string]int // how often a stem was used
+	buffers map[string]Slot
 }
 
 func newBuilder(fds FDs) *builder {
 	// A Docker-like configuration takes some 500 steps and 700 slots; growing to that would copy four times as much.
-	return &builder{plan: Plan{Slots: 1, FDs: fds, Steps: make([]Step, 0, 600), SlotNames: append(make([]string, 0, 800), "")}}
+	return &builder{
+		plan:   Plan{Slots: 1, FDs: fds, Steps: make([]Step, 0, 600), SlotNames: append(make([]string, 0, 800), "")},
+		labels: map[string]int{}, buffers: map[string]Slot{},
+	}
 }
 
 // newSlot reserves a cell; name is what a printed plan calls it.
@@ -26,23 +30,19 @@ func (b *builder) newSlot(name string) Slot {
 
 // newBuffer reserves size bytes as a run of cells, once for each name, and returns the first.
 func (b *builder) newBuffer(name string, size int) Slot {
-	for i, n := range b.plan.SlotNames {
-		if n == name {
-			return Slot(i)
-		}
+	if s, ok := b.buffers[name]; ok {
+		return s
 	}
 	first := b.newSlot(name)
 	for range (size+7)/8 - 1 {
 		b.newSlot("")
 	}
+	b.buffers[name] = first
 	return first
 }
 
 // label makes a name that no other step has.
 func (b *builder) label(stem string) string {
-	if b.labels == nil {
-		b.labels = map[string]int{}
-	}
 	b.labels[stem]++
 	return fmt.Sprintf("%s.%d", stem, b.labels[stem])
 }

@@ -3,7 +3,7 @@
 package plan
 
 import (
-	"path"
+	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -57,7 +57,7 @@ func (c *compiler) hierarchy(top Slot, h Hierarchy, o mountOptions) {
 	c.add("make the directory of "+h.Name, "mkdirat", unix.SYS_MKDIRAT, slot(top), text(h.Name), imm(0o755, "0755"))
 	var fd Slot
 	if c.haveNS&unix.CLONE_NEWCGROUP != 0 {
-		fd = c.fsMount("cgroup", "cgroup", mountOptions{set: o.set, data: hierarchyData(h.Data)})
+		fd = c.fsMount("cgroup", "cgroup", mountOptions{set: o.set, data: strings.Split(h.Data, ",")})
 	} else {
 		fd = c.newSlot("mount." + h.Name)
 		c.add("open the cgroup "+h.Path, "open_tree", unix.SYS_OPEN_TREE, cwdFD(), text(h.Path),
@@ -67,20 +67,6 @@ func (c *compiler) hierarchy(top Slot, h Hierarchy, o mountOptions) {
 	}
 	c.add("mount "+h.Name, "move_mount", unix.SYS_MOVE_MOUNT, slot(fd), text(""), slot(top), text(h.Name),
 		imm(unix.MOVE_MOUNT_F_EMPTY_PATH, "F_EMPTY_PATH"))
-}
-
-// hierarchyData splits "cpu,cpuacct" into options.
-func hierarchyData(data string) []string {
-	var out []string
-	for len(data) > 0 {
-		i := 0
-		for i < len(data) && data[i] != ',' {
-			i++
-		}
-		out = append(out, data[:i])
-		data = data[min(i+1, len(data)):]
-	}
-	return out
 }
 
 // cgroup2Mount mounts the unified hierarchy; where the kernel refuses (no cgroup namespace of our
@@ -98,13 +84,12 @@ func (c *compiler) cgroup2Mount(dest string, o mountOptions) {
 		c.add("mount the cgroup2 file system", "fsmount", unix.SYS_FSMOUNT, slot(ctx), imm(fsmountCloexec, "CLOEXEC"), imm(o.set, flagNames(o.set, mountAttrNames))).
 			into(fd).then(done).on(bind, uint32(unix.EPERM))
 	}
-	first := len(c.plan.Steps)
-	c.add("take the host's cgroup2 instead", "open_tree", unix.SYS_OPEN_TREE, cwdFD(), text("/sys/fs/cgroup"),
-		imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE, "CLONE|CLOEXEC|RECURSIVE")).into(fd)
-	c.plan.Steps[first].Label = bind
-	c.add("set its options", "mount_setattr", unix.SYS_MOUNT_SETATTR, slot(fd), text(""),
-		imm(unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, "EMPTY_PATH|RECURSIVE"), mountAttr(o.set, 0, unix.MS_PRIVATE), num(mountAttrSize))
-	c.land(done)
+	c.branch(bind, done, func() {
+		c.add("take the host's cgroup2 instead", "open_tree", unix.SYS_OPEN_TREE, cwdFD(), text("/sys/fs/cgroup"),
+			imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE, "CLONE|CLOEXEC|RECURSIVE")).into(fd)
+		c.add("set its options", "mount_setattr", unix.SYS_MOUNT_SETATTR, slot(fd), text(""),
+			imm(unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, "EMPTY_PATH|RECURSIVE"), mountAttr(o.set, 0, unix.MS_PRIVATE), num(mountAttrSize))
+	})
 	c.attach(fd, dest, Directory, false)
-	c.after(path.Clean(dest), fd, o)
+	c.after(dest, fd, o)
 }

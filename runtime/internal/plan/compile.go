@@ -75,16 +75,18 @@ type compiler struct {
 
 func (c *compiler) private(flag uint64) bool { return c.newNS&flag != 0 }
 
-// rootPath is the root file system as a path of the host.
-func (c *compiler) rootPath() string {
-	if c.Spec.Root == nil || c.Spec.Root.Path == "" {
-		return path.Join(c.Bundle, "rootfs")
+// RootPath is the root file system of a bundle as a path of the host.
+func RootPath(s *specs.Spec, bundle string) string {
+	if s.Root == nil || s.Root.Path == "" {
+		return path.Join(bundle, "rootfs")
 	}
-	if path.IsAbs(c.Spec.Root.Path) {
-		return path.Clean(c.Spec.Root.Path)
+	if path.IsAbs(s.Root.Path) {
+		return path.Clean(s.Root.Path)
 	}
-	return path.Join(c.Bundle, c.Spec.Root.Path)
+	return path.Join(bundle, s.Root.Path)
 }
+
+func (c *compiler) rootPath() string { return RootPath(c.Spec, c.Bundle) }
 
 // rootfs attaches the root file system, so that c.root refers to a mount that nothing shares.
 func (c *compiler) rootfs() error {

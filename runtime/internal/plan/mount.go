@@ -86,7 +86,7 @@ func (c *compiler) fsMount(kind, source string, o mountOptions) Slot {
 		bind := c.label("bind.sysfs")
 		open.on(bind, uint32(unix.EPERM))
 		defer func() {
-			c.land2(bind, done, func() {
+			c.branch(bind, done, func() {
 				c.add("take the host's sysfs instead", "open_tree", unix.SYS_OPEN_TREE, cwdFD(), text("/sys"),
 					imm(unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE, "CLONE|CLOEXEC|RECURSIVE")).into(fd)
 				c.add("make it read-only", "mount_setattr", unix.SYS_MOUNT_SETATTR, slot(fd), text(""),
@@ -100,7 +100,7 @@ func (c *compiler) fsMount(kind, source string, o mountOptions) Slot {
 		made.on(c.plan.Steps[open.i].Rules[0].Goto, uint32(unix.EPERM))
 	}
 	c.add("mount the "+kind+" file system", "fsmount", unix.SYS_FSMOUNT, slot(ctx), imm(fsmountCloexec, "CLOEXEC"),
-		imm(o.fsmountAttr(), flagNames(o.fsmountAttr(), mountAttrNames))).into(fd).then(done)
+		imm(o.set, flagNames(o.set, mountAttrNames))).into(fd).then(done)
 	if done == "" {
 		c.close(ctx)
 	}
@@ -125,11 +125,8 @@ func (c *compiler) configure(ctx Slot, kind, source string, o mountOptions) {
 	}
 }
 
-// land2 adds steps that are entered at label only, and goes on at done after them.
-func (c *compiler) land2(label, done string, steps func()) {
-	if done == "" {
-		return
-	}
+// branch adds steps that are entered at label only, and goes on at done after them.
+func (c *compiler) branch(label, done string, steps func()) {
 	skip := len(c.plan.Steps)
 	steps()
 	c.plan.Steps[skip].Label = label

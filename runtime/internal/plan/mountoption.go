@@ -112,6 +112,3 @@ func propagationOption(s string) uint64 {
 	}
 	return 0
 }
-
-// fsmountAttr is what fsmount(2) is given: there are no attributes yet to clear.
-func (o *mountOptions) fsmountAttr() uint64 { return o.set }
