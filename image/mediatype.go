@@ -56,12 +56,6 @@ func IsConfig(mt string) bool {
 	return mt == ispec.MediaTypeImageConfig || mt == DockerConfig
 }
 
-// IsLayer tells whether mt is a filesystem layer that LayerCompression knows.
-func IsLayer(mt string) bool {
-	_, err := LayerCompression(mt)
-	return err == nil
-}
-
 // IsForeign tells whether mt is a layer that is not to be pushed (layer.md,
 // "Non-Distributable Layers").
 func IsForeign(mt string) bool {

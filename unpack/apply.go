@@ -32,13 +32,6 @@ const (
 	Overlay
 )
 
-func (f Form) String() string {
-	if f == Overlay {
-		return "overlay"
-	}
-	return "merged"
-}
-
 // DevicePolicy says what becomes of a device entry that may not be made: a user namespace cannot,
 // and a device 0/0 is never made.
 type DevicePolicy int

@@ -284,17 +284,7 @@ func mountAtScratch(o *MountOptions, layers []string) (int, error) {
 	return fd, nil
 }
 
-// MountAt mounts at an existing directory with mount(2), for kernels before 5.2, which have no
-// detached mounts. The caller unmounts.
-func MountAt(_ context.Context, o MountOptions, dir string) error {
-	layers := slices.Clone(o.Layers)
-	slices.Reverse(layers)
-	if err := mountAt(&o, layers, dir); err != nil {
-		return &Error{Op: "mount", Subject: dir, Err: fmt.Errorf("%w: %w", ErrOverlay, err)}
-	}
-	return nil
-}
-
+// mountAt mounts at an existing directory with mount(2), for kernels whose overlayfs takes no descriptors.
 func mountAt(o *MountOptions, layers []string, dir string) error {
 	c := &config{fs: -1}
 	defer c.close()

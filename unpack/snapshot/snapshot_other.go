@@ -33,11 +33,6 @@ func Mount(context.Context, MountOptions) (*os.File, error) {
 	return nil, &Error{Op: "mount", Err: errors.ErrUnsupported}
 }
 
-// MountAt gives errors.ErrUnsupported.
-func MountAt(context.Context, MountOptions, string) error {
-	return &Error{Op: "mount", Err: errors.ErrUnsupported}
-}
-
 // Attach gives errors.ErrUnsupported.
 func Attach(*os.File, string) error {
 	return &Error{Op: "attach", Err: errors.ErrUnsupported}
