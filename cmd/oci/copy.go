@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
@@ -52,20 +51,13 @@ func copyCommand(a *app) *cobra.Command {
 				return usageErrorf(cmd, "--referrers: %s holds one image, and nothing beside it", to)
 			}
 			done, err := a.copyImage(ctx, from, to, f, t)
-			switch {
-			case err != nil:
+			if err != nil {
 				return err
-			case format.json():
-				return format.write(a.out, done)
 			}
-			_, err = fmt.Fprintf(a.out, "%s %s\n", done.Name, done.Digest)
-			return err
+			return done.print(a.out, format)
 		},
 	}
-	t.registerPlatforms(cmd.Flags())
-	t.registerJobs(cmd.Flags())
-	t.registerAccess(cmd.Flags())
-	t.registerQuiet(cmd.Flags())
+	t.registerMoves(cmd.Flags())
 	cmd.Flags().BoolVar(&f.toOCI, "to-oci", false, "make OCI manifests of Docker's; their digests change, those of config and layers stay")
 	cmd.Flags().BoolVar(&f.referrers, "referrers", false, "also what refers to the image: signatures, SBOMs")
 	format.registerOutput(cmd.Flags())

@@ -54,20 +54,13 @@ func pullCommand(a *app) *cobra.Command {
 			}
 			defer s.Close()
 			done, err := a.pullAs(ctx, s, ref, f, t)
-			switch {
-			case err != nil:
+			if err != nil {
 				return err
-			case format.json():
-				return format.write(a.out, done)
 			}
-			_, err = fmt.Fprintf(a.out, "%s %s\n", done.Name, done.Digest)
-			return err
+			return done.print(a.out, format)
 		},
 	}
-	t.registerPlatforms(cmd.Flags())
-	t.registerJobs(cmd.Flags())
-	t.registerAccess(cmd.Flags())
-	t.registerQuiet(cmd.Flags())
+	t.registerMoves(cmd.Flags())
 	cmd.Flags().StringVar(&f.policy, "policy", pullAlways, "`when` to ask for the name: "+strings.Join(pullPolicies(), ", "))
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "move nothing; print how many bytes would be fetched")
 	cmd.Flags().BoolVar(&f.referrers, "referrers", false, "also what refers to the image, under its own digest: signatures, SBOMs")

@@ -52,10 +52,7 @@ func pushCommand(a *app) *cobra.Command {
 			return err
 		},
 	}
-	t.registerPlatforms(cmd.Flags())
-	t.registerJobs(cmd.Flags())
-	t.registerAccess(cmd.Flags())
-	t.registerQuiet(cmd.Flags())
+	t.registerMoves(cmd.Flags())
 	return cmd
 }
 

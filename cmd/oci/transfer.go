@@ -59,6 +59,14 @@ func (t *transferFlags) settle(cmd *cobra.Command) error {
 	return nil
 }
 
+// registerMoves adds the flags of a verb that moves several platforms between registries and other places.
+func (t *transferFlags) registerMoves(f *pflag.FlagSet) {
+	t.registerPlatforms(f)
+	t.registerJobs(f)
+	t.registerAccess(f)
+	t.registerQuiet(f)
+}
+
 // registerAccess has the flags of a registry without those that choose an image.
 func (t *transferFlags) registerAccess(f *pflag.FlagSet) {
 	f.BoolVar(&t.insecure, "insecure", false, "allow plain http and unproved certificates; loopback may always speak http")
@@ -133,6 +141,15 @@ type pulled struct {
 	Referrers []string `json:"referrers,omitempty"` // digests of what was pulled with it
 
 	image image.Image
+}
+
+// print says what was done, in the form that was asked for.
+func (p pulled) print(w io.Writer, format formatFlag) error {
+	if format.json() {
+		return format.write(w, p)
+	}
+	_, err := fmt.Fprintf(w, "%s %s\n", p.Name, p.Digest)
+	return err
 }
 
 // describe fills in what only an image has.
