@@ -74,11 +74,14 @@ func (a *app) login(ctx context.Context, n credential.Name, l loginFlags) error 
 			return err
 		}
 	}
-	where, err := credential.New(credential.Options{File: l.authFile}).Store(ctx, n, cred)
+	stored, err := credential.New(credential.Options{File: l.authFile}).Store(ctx, n, cred)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "logged in to %s as %s; stored in %s\n", n, cred.Username, where)
+	if stored.Plain {
+		fmt.Fprintf(a.err, "the secret is not encrypted in %s: whoever reads the file has it; a credential helper keeps it better\n", stored.Where)
+	}
+	_, err = fmt.Fprintf(a.out, "logged in to %s as %s; stored in %s\n", n, cred.Username, stored.Where)
 	return err
 }
 

@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -31,32 +34,54 @@ type entry struct {
 }
 
 func readFile(path string) (file, error) {
-	f, err := os.Open(path)
+	raw, err := readRaw(path)
 	if err != nil {
 		return file{}, err
+	}
+	return decodeFile(path, raw)
+}
+
+func readRaw(path string) ([]byte, error) {
+	// Not to wait for the writer of a FIFO.
+	f, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return nil, err
 	}
 	defer f.Close() //nolint:errcheck // read only
 	// An unreadable directory in place of a file, a FIFO, an endless device: all end here.
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return file{}, fmt.Errorf("%w: not a regular file", ErrFile)
+		return nil, fmt.Errorf("%w: not a regular file", ErrFile)
 	}
 	raw, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return file{}, fmt.Errorf("%w: %w", ErrFile, err)
+		return nil, fmt.Errorf("%w: %w", ErrFile, err)
 	}
 	if len(raw) > maxFile {
-		return file{}, fmt.Errorf("%w: larger than %d bytes", ErrFile, maxFile)
+		return nil, fmt.Errorf("%w: larger than %d bytes", ErrFile, maxFile)
 	}
+	return raw, nil
+}
+
+func decodeFile(path string, raw []byte) (file, error) {
 	out := file{path: path}
 	if len(strings.TrimSpace(string(raw))) == 0 {
 		return out, nil // logout leaves such files
 	}
-	if err := json.Unmarshal(raw, &out); err != nil {
+	var into any = &out
+	if out.flat() {
+		into = &out.Auths
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
 		// The text of a JSON error may quote the file: only its offset is shown.
 		return file{}, fmt.Errorf("%w: not JSON of the right shape%s", ErrFile, offset(err))
 	}
 	return out, nil
 }
+
+// flat tells that the file is Docker's oldest form, entries and nothing else.
+func (f file) flat() bool { return filepath.Base(f.path) == dockercfg }
+
+const dockercfg = ".dockercfg"
 
 func offset(err error) string {
 	switch e := err.(type) { //nolint:errorlint // as encoding/json returns them
@@ -70,15 +95,22 @@ func offset(err error) string {
 
 type asker func(ctx context.Context, helper, server string) (Credential, error)
 
+// A found credential, and where it is.
+type found struct {
+	Credential
+	file, key      string // of an entry
+	helper, server string // of a helper
+}
+
 // lookup gives what this file knows of the repository: nothing is anonymous.
-func (f file) lookup(ctx context.Context, ask asker, registry, repository string) (Credential, error) {
+func (f file) lookup(ctx context.Context, ask asker, registry, repository string) (found, error) {
 	hosts := aliases(registry)
 	for _, h := range hosts {
 		for _, key := range []string{h, serverName(h)} {
 			if helper := f.CredHelpers[key]; helper != "" {
 				c, err := ask(ctx, helper, serverName(h))
 				if err != nil || !c.Anonymous() {
-					return c, err
+					return found{Credential: c, helper: helper, server: serverName(h)}, err
 				}
 				break
 			}
@@ -87,16 +119,18 @@ func (f file) lookup(ctx context.Context, ask asker, registry, repository string
 	if e, key, ok := f.entry(hosts, repository); ok {
 		c, err := e.credential()
 		if err != nil {
-			return Credential{}, &Error{Op: "read", Subject: fmt.Sprintf("%s: entry %q", f.path, key), Err: err}
+			return found{}, &Error{Op: "read", Subject: fmt.Sprintf("%s: entry %q", f.path, key), Err: err}
 		}
 		if !c.Anonymous() { // Docker leaves empty entries beside a credsStore
-			return c, nil
+			return found{Credential: c, file: f.path, key: key}, nil
 		}
 	}
 	if f.CredsStore == "" {
-		return Credential{}, nil
+		return found{}, nil
 	}
-	return ask(ctx, f.CredsStore, serverName(hosts[0]))
+	server := serverName(hosts[0])
+	c, err := ask(ctx, f.CredsStore, server)
+	return found{Credential: c, helper: f.CredsStore, server: server}, err
 }
 
 // dockerHub is the key under which Docker keeps the credentials of its own registry.
@@ -137,15 +171,21 @@ func (f file) entry(hosts []string, repository string) (entry, string, bool) {
 		i := strings.LastIndexByte(path, '/')
 		path = path[:max(i, 0)]
 	}
-	// Docker's older keys are URLs: https://host/v1/.
+	// Docker's older keys are URLs: https://host/v1/. Of several for a host, the same decides always.
 	for _, h := range hosts {
-		for key, e := range f.Auths {
-			if legacy(key) && hostOf(key) == h {
-				return e, key, true
+		for _, key := range slices.Sorted(maps.Keys(f.Auths)) {
+			if legacy(key) && hostOf(key) == h && !partOfLogin(key) {
+				return f.Auths[key], key, true
 			}
 		}
 	}
 	return entry{}, "", false
+}
+
+// partOfLogin tells whether a key is one of those under which Docker keeps, beside the credential of a
+// login by web page, the tokens that this was made of: they are for its own site, not for registries.
+func partOfLogin(key string) bool {
+	return strings.HasSuffix(key, "/access-token") || strings.HasSuffix(key, "/refresh-token")
 }
 
 // legacy reports whether a key is one of Docker's old URLs, whose path means nothing.

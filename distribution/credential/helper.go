@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
@@ -54,6 +56,25 @@ func tell(ctx context.Context, helper, verb, server, input string) error {
 	return nil
 }
 
+// list runs docker-credential-<helper> list and gives the servers that it has credentials of, sorted.
+func list(ctx context.Context, helper string) ([]string, error) {
+	out, err := runHelper(ctx, helper, "list", "")
+	if errors.Is(err, errNoCredential) {
+		return nil, nil
+	}
+	var users map[string]string
+	if err == nil && json.Unmarshal(out, &users) != nil {
+		err = fmt.Errorf("%w: the answer is not JSON", ErrHelper)
+	}
+	if err != nil {
+		return nil, &Error{Op: "ask", Subject: fmt.Sprintf("helper %q for its list", helper), Err: err}
+	}
+	return slices.Sorted(maps.Keys(users)), nil
+}
+
+// program is what runs for a helper.
+func program(helper string) string { return "docker-credential-" + helper }
+
 // errNoCredential: the helper knows of none.
 var errNoCredential = errors.New("no such credential")
 
@@ -64,7 +85,7 @@ func runHelper(ctx context.Context, helper, verb, input string) ([]byte, error) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, helperTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "docker-credential-"+helper, verb) //nolint:gosec // the user's own configuration names it
+	cmd := exec.CommandContext(ctx, program(helper), verb) //nolint:gosec // the user's own configuration names it
 	cmd.Stdin = strings.NewReader(input)
 	out, errOut := &limited{max: helperOutput}, &limited{max: 4096}
 	cmd.Stdout, cmd.Stderr = out, errOut

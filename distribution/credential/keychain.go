@@ -51,12 +51,22 @@ type Options struct {
 	Ask func(ctx context.Context, helper, server string) (Credential, error)
 	// Tell replaces the execution of docker-credential-<helper> store and erase.
 	Tell func(ctx context.Context, helper, verb, server, input string) error
+	// List replaces the execution of docker-credential-<helper> list; it gives the servers.
+	List func(ctx context.Context, helper string) ([]string, error)
+	// Helpers are asked in order: helpers by name, and Files, which stands for the files. They are what
+	// registries.conf(5) has as credential-helpers. None is Files alone, and so it is with File.
+	Helpers []string
 }
+
+// Files is the name of the files among Options.Helpers.
+const Files = "containers-auth.json"
 
 // Keychain looks credentials up. It may be used by several goroutines.
 type Keychain struct {
-	o     Options
-	once  sync.Once
+	o Options
+
+	mu    sync.Mutex
+	read  bool
 	files []file
 	err   error
 }
@@ -75,23 +85,78 @@ func New(o Options) *Keychain {
 	if o.Tell == nil {
 		o.Tell = tell
 	}
+	if o.List == nil {
+		o.List = list
+	}
 	return &Keychain{o: o}
 }
 
 // Lookup gives the credential for a repository ("library/debian", may be "") of a registry
 // ("docker.io", "localhost:5000"); anonymous if no file knows one. It gives ErrFile and ErrHelper.
 func (k *Keychain) Lookup(ctx context.Context, registry, repository string) (Credential, error) {
-	k.once.Do(func() { k.files, k.err = k.load() })
-	if k.err != nil {
-		return Credential{}, k.err
+	f, err := k.find(ctx, registry, repository)
+	return f.Credential, err
+}
+
+// find is Lookup, and tells where the credential is.
+func (k *Keychain) find(ctx context.Context, registry, repository string) (found, error) {
+	for _, helper := range k.helpers() {
+		var f found
+		var err error
+		if helper == Files {
+			f, err = k.findInFiles(ctx, registry, repository)
+		} else {
+			f = found{helper: helper, server: registry}
+			f.Credential, err = k.o.Ask(ctx, helper, registry)
+		}
+		if err != nil {
+			return found{}, err
+		}
+		if !f.Anonymous() {
+			return f, nil
+		}
 	}
-	for _, f := range k.files {
+	return found{}, nil
+}
+
+// helpers gives what to ask, in order.
+func (k *Keychain) helpers() []string {
+	if k.o.File != "" || len(k.o.Helpers) == 0 {
+		return []string{Files}
+	}
+	return k.o.Helpers
+}
+
+func (k *Keychain) findInFiles(ctx context.Context, registry, repository string) (found, error) {
+	files, err := k.loaded()
+	if err != nil {
+		return found{}, err
+	}
+	for _, f := range files {
 		c, err := f.lookup(ctx, k.o.Ask, registry, repository)
 		if err != nil || !c.Anonymous() {
 			return c, err
 		}
 	}
-	return Credential{}, nil
+	return found{}, nil
+}
+
+// loaded gives the files, which are read once.
+func (k *Keychain) loaded() ([]file, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.read {
+		k.files, k.err = k.load()
+		k.read = true
+	}
+	return k.files, k.err
+}
+
+// forget has the files read again.
+func (k *Keychain) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.read = false
 }
 
 // load reads the files that exist.
@@ -136,6 +201,9 @@ func (k *Keychain) paths() (list []string, must bool) {
 		list = append(list, filepath.Join(d, "config.json"))
 	case k.o.Home != "":
 		list = append(list, filepath.Join(k.o.Home, ".docker", "config.json"))
+	}
+	if k.o.Home != "" {
+		list = append(list, filepath.Join(k.o.Home, dockercfg))
 	}
 	return list, false
 }

@@ -6,287 +6,273 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
-	goruntime "runtime"
 	"slices"
-	"strings"
-
-	"github.com/oci-pipeline/oci/image/reference"
 )
 
-// Name is under what credentials are kept: a registry, or a path in one.
-type Name struct {
-	Registry   string // "docker.io", "localhost:5000"
-	Repository string // "", or a namespace or repository
-}
-
-// ParseName reads REGISTRY or REGISTRY/PATH, with or without a scheme before it. It gives ErrName.
-func ParseName(s string) (Name, error) {
-	rest := strings.TrimRight(stripScheme(s), "/")
-	if legacy(s) {
-		rest, _, _ = strings.Cut(rest, "/") // https://index.docker.io/v1/
-	}
-	host, path, _ := strings.Cut(rest, "/")
-	if aliases(host)[0] == "docker.io" {
-		host = "docker.io"
-	}
-	// A name without a dot is a registry here, so that Docker's rule for short names does not apply.
-	probe := "x.invalid/" + path
-	if path == "" {
-		probe = "x.invalid/x"
-	}
-	_, err1 := reference.Parse(probe)
-	hostProbe := host
-	if !strings.Contains(host, ":") {
-		hostProbe += ":443"
-	}
-	ref, err2 := reference.Parse(hostProbe + "/x")
-	if err1 != nil || err2 != nil || ref.Registry != hostProbe || strings.ContainsAny(path, ":@") {
-		return Name{}, &Error{Op: "parse", Subject: fmt.Sprintf("%.300q", s), Err: ErrName}
-	}
-	return Name{host, path}, nil
-}
-
-// String gives the name as files have it.
-func (n Name) String() string {
-	if n.Repository == "" {
-		return n.Registry
-	}
-	return n.Registry + "/" + n.Repository
-}
-
-// keys are the keys under which a file may have the name; the first is the one to write.
-func (n Name) keys(path string) []string {
-	if n.Repository != "" || n.Registry != "docker.io" {
-		return []string{n.String()}
-	}
-	list := append(aliases(n.Registry), dockerHub)
-	if filepath.Base(path) == "config.json" { // Docker's own
-		slices.Reverse(list)
-	}
-	return list
-}
-
-// target is the file to change: the one that podman and skopeo would.
-func (k *Keychain) target() string {
-	list, _ := k.paths()
-	if k.o.File == "" && k.o.Getenv("REGISTRY_AUTH_FILE") == "" && goruntime.GOOS != "linux" {
-		for _, p := range list {
-			if !strings.HasPrefix(p, "/run/") { // there is no such place elsewhere
-				return p
-			}
-		}
-	}
-	if len(list) == 0 {
-		return ""
-	}
-	return list[0]
-}
-
-// document is a credential file whose keys are kept whether or not they are known.
-type document struct {
-	path  string
-	all   map[string]json.RawMessage
-	auths map[string]json.RawMessage
-	file
-}
-
-func (k *Keychain) document() (*document, error) {
-	d := &document{path: k.target(), all: map[string]json.RawMessage{}, auths: map[string]json.RawMessage{}}
-	if d.path == "" {
-		return nil, &Error{Op: "find", Subject: "a place for credentials", Err: fs.ErrNotExist}
-	}
-	if real, err := filepath.EvalSymlinks(d.path); err == nil {
-		d.path = real // the link stays a link
-	}
-	f, err := readFile(d.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return d, nil
-	}
-	if err != nil {
-		return nil, &Error{Op: "read", Subject: d.path, Err: err}
-	}
-	d.file = f
-	raw, err := os.ReadFile(d.path)
-	if err != nil {
-		return nil, &Error{Op: "read", Subject: d.path, Err: err}
-	}
-	if len(strings.TrimSpace(string(raw))) == 0 {
-		return d, nil
-	}
-	err = json.Unmarshal(raw, &d.all)
-	if err == nil && len(d.all["auths"]) > 0 {
-		err = json.Unmarshal(d.all["auths"], &d.auths)
-	}
-	if err != nil || d.all == nil {
-		return nil, &Error{Op: "read", Subject: d.path, Err: fmt.Errorf("%w: not JSON of the right shape", ErrFile)}
-	}
-	if d.auths == nil {
-		d.auths = map[string]json.RawMessage{}
-	}
-	return d, nil
-}
-
-// helper gives the helper that has the credentials of a name in this file, "" if the file itself has.
-func (d *document) helper(n Name) (string, error) {
-	helper := d.CredsStore
+// keeper gives the helper that has the credentials of a name in this file, "" if the file itself has;
+// byDefault tells that it is the one for all that no other has.
+func (d *document) keeper(n Name) (helper string, byDefault bool, err error) {
+	helper, byDefault = d.CredsStore, true
 	for _, key := range []string{n.Registry, serverName(n.Registry)} {
 		if h := d.CredHelpers[key]; h != "" {
-			helper = h
+			helper, byDefault = h, false
 			break
 		}
 	}
-	if helper != "" && n.Repository != "" {
-		return "", &Error{Op: "store", Subject: n.String(), Err: fmt.Errorf("%w: helper %q keeps credentials of whole registries only", ErrHelper, helper)}
-	}
-	return helper, nil
+	return helper, byDefault, wholeRegistry(helper, n)
 }
 
-// write replaces the file at once.
-func (d *document) write() error {
-	fail := func(err error) error { return &Error{Op: "write", Subject: d.path, Err: err} }
-	auths, err := json.Marshal(d.auths)
-	if err != nil {
-		return fail(err)
-	}
-	d.all["auths"] = auths
-	raw, err := json.MarshalIndent(d.all, "", "\t")
-	if err != nil {
-		return fail(err)
-	}
-	dir := filepath.Dir(d.path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fail(err)
-	}
-	tmp, err := os.CreateTemp(dir, ".auth-*") // of mode 0600
-	if err != nil {
-		return fail(err)
-	}
-	defer os.Remove(tmp.Name()) //nolint:errcheck // gone after the rename
-	_, err = tmp.Write(append(raw, '\n'))
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), d.path)
-	}
-	if err != nil {
-		return fail(err)
+func wholeRegistry(helper string, n Name) error {
+	if helper != "" && n.Repository != "" {
+		return &Error{Op: "store", Subject: n.String(), Err: fmt.Errorf("%w: helper %q keeps credentials of whole registries only", ErrHelper, helper)}
 	}
 	return nil
 }
 
-// Store keeps the credential of a name, with the helper that the file names for it or in the file.
-// It tells where.
-func (k *Keychain) Store(ctx context.Context, n Name, c Credential) (where string, err error) {
-	d, err := k.document()
-	if err != nil {
-		return "", err
+// A Stored says where a credential was put.
+type Stored struct {
+	// Where is the file, or docker-credential-NAME.
+	Where string
+	// Plain tells that whoever reads the file has the secret: base64 hides nothing.
+	Plain bool
+}
+
+// Store keeps the credential of a name: with the first of Options.Helpers that takes it or, by default
+// and where that says so, in the file that podman and skopeo would change, with the helper that this
+// file names for it or in the file itself.
+func (k *Keychain) Store(ctx context.Context, n Name, c Credential) (Stored, error) {
+	var errs []error
+	for _, helper := range k.helpers() {
+		var s Stored
+		var err error
+		if helper == Files {
+			s, err = k.storeFile(ctx, n, c)
+		} else if err = wholeRegistry(helper, n); err == nil {
+			s, err = k.hand(ctx, helper, n.Registry, c)
+		}
+		if err == nil {
+			return s, nil
+		}
+		errs = append(errs, err)
 	}
-	helper, err := d.helper(n)
+	return Stored{}, errors.Join(errs...)
+}
+
+func (k *Keychain) storeFile(ctx context.Context, n Name, c Credential) (Stored, error) {
+	d, err := k.open()
 	if err != nil {
-		return "", err
+		return Stored{}, err
 	}
-	user, secret := c.Username, c.Password
+	helper, byDefault, err := d.keeper(n)
+	if err != nil {
+		return Stored{}, err
+	}
+	var s Stored
+	entry := json.RawMessage("{}") // how Docker lists what its default helper keeps
+	if helper != "" {
+		if s, err = k.hand(ctx, helper, serverName(n.Registry), c); err != nil || !byDefault {
+			return s, err
+		}
+	} else {
+		if entry, err = plainEntry(c); err != nil {
+			return Stored{}, &Error{Op: "store", Subject: n.String(), Err: err}
+		}
+		s = Stored{Where: d.path, Plain: true}
+	}
+	return s, change(ctx, d.path, func(d *document) (bool, error) {
+		keys := n.keys(d.path)
+		for _, key := range keys {
+			delete(d.auths, key) // one name, one entry
+		}
+		d.auths[keys[0]] = entry
+		return true, nil
+	})
+}
+
+func plainEntry(c Credential) (json.RawMessage, error) {
+	secret := c.Password
 	if c.IdentityToken != "" {
 		secret = ""
 	}
-	if helper != "" {
-		if c.IdentityToken != "" {
-			user, secret = tokenUser, c.IdentityToken
-		}
-		input, err := json.Marshal(map[string]string{"ServerURL": serverName(n.Registry), "Username": user, "Secret": secret})
-		if err != nil {
-			return "", &Error{Op: "store", Subject: n.String(), Err: err}
-		}
-		return "docker-credential-" + helper, k.o.Tell(ctx, helper, "store", serverName(n.Registry), string(input))
-	}
-	entry := map[string]string{"auth": base64.StdEncoding.EncodeToString([]byte(user + ":" + secret))}
+	entry := map[string]string{"auth": base64.StdEncoding.EncodeToString([]byte(c.Username + ":" + secret))}
 	if c.IdentityToken != "" {
 		entry["identitytoken"] = c.IdentityToken
 	}
-	raw, err := json.Marshal(entry)
-	if err != nil {
-		return "", &Error{Op: "store", Subject: n.String(), Err: err}
-	}
-	keys := n.keys(d.path)
-	for _, key := range keys {
-		delete(d.auths, key) // one name, one entry
-	}
-	d.auths[keys[0]] = raw
-	return d.path, d.write()
+	return json.Marshal(entry)
 }
 
-// Erase forgets the credential of a name in the file that Store would change, and with its helper. It
+// hand gives a credential to a helper.
+func (k *Keychain) hand(ctx context.Context, helper, server string, c Credential) (Stored, error) {
+	user, secret := c.Username, c.Password
+	if c.IdentityToken != "" {
+		user, secret = tokenUser, c.IdentityToken
+	}
+	input, err := json.Marshal(map[string]string{"ServerURL": server, "Username": user, "Secret": secret})
+	if err == nil {
+		err = k.o.Tell(ctx, helper, "store", server, string(input))
+	}
+	if err != nil {
+		return Stored{}, &Error{Op: "store", Subject: server, Err: err}
+	}
+	return Stored{Where: program(helper)}, nil
+}
+
+// Rotate keeps the identity token new in place of old, which Lookup gave: token servers may give
+// another with an answer, and take the first for spent. It is written where it was read, and only if
+// old is still there. It gives ErrAbsent if it is not.
+func (k *Keychain) Rotate(ctx context.Context, registry, repository, old, new string) error {
+	k.forget()
+	defer k.forget()
+	f, err := k.find(ctx, registry, repository)
+	if err != nil {
+		return err
+	}
+	gone := &Error{Op: "replace the identity token of", Subject: registry, Err: ErrAbsent}
+	if f.IdentityToken != old || old == "" {
+		return gone
+	}
+	if f.helper != "" {
+		c := f.Credential
+		c.IdentityToken = new
+		_, err := k.hand(ctx, f.helper, f.server, c)
+		return err
+	}
+	return change(ctx, f.file, func(d *document) (bool, error) {
+		var entry map[string]json.RawMessage
+		var is string
+		if json.Unmarshal(d.auths[f.key], &entry) != nil || json.Unmarshal(entry["identitytoken"], &is) != nil || is != old {
+			return false, gone // another process was faster
+		}
+		if entry["identitytoken"], err = json.Marshal(new); err != nil {
+			return false, err
+		}
+		d.auths[f.key], err = json.Marshal(entry)
+		return err == nil, err
+	})
+}
+
+// Erase forgets the credential of a name wherever Store would have put it, with its helper too. It
 // gives ErrAbsent if there is none.
 func (k *Keychain) Erase(ctx context.Context, n Name) (where string, err error) {
-	d, err := k.document()
-	if err != nil {
-		return "", err
-	}
-	helper, err := d.helper(n)
-	if err != nil && n.Repository == "" {
-		return "", err
-	}
-	var found []string
-	for _, key := range n.keys(d.path) {
-		if _, ok := d.auths[key]; ok {
-			delete(d.auths, key)
-			found = append(found, d.path)
+	for _, helper := range k.helpers() {
+		var at string
+		if helper == Files {
+			at, err = k.eraseFile(ctx, n)
+		} else if n.Repository == "" {
+			at, err = program(helper), k.o.Tell(ctx, helper, "erase", n.Registry, n.Registry)
 		}
-	}
-	if helper != "" {
-		err := k.o.Tell(ctx, helper, "erase", serverName(n.Registry), serverName(n.Registry))
 		if err != nil && !errors.Is(err, ErrAbsent) {
 			return "", err
 		}
-		if err == nil {
-			return "docker-credential-" + helper, writeIf(d, len(found) > 0)
+		if err == nil && at != "" && where == "" {
+			where = at
 		}
 	}
-	if len(found) == 0 {
-		return "", &Error{Op: "erase", Subject: n.String(), Err: fmt.Errorf("%w in %s", ErrAbsent, d.path)}
+	if where == "" {
+		return "", &Error{Op: "erase", Subject: n.String(), Err: fmt.Errorf("%w in %s", ErrAbsent, k.target())}
 	}
-	return d.path, d.write()
+	return where, nil
 }
 
-func writeIf(d *document, changed bool) error {
-	if !changed {
-		return nil
+func (k *Keychain) eraseFile(ctx context.Context, n Name) (where string, err error) {
+	d, err := k.open()
+	if err != nil {
+		return "", err
 	}
-	return d.write()
+	helper, _, err := d.keeper(n)
+	if err == nil && helper != "" {
+		err = k.o.Tell(ctx, helper, "erase", serverName(n.Registry), serverName(n.Registry))
+		if err == nil {
+			where = program(helper)
+		}
+	}
+	if err != nil && !errors.Is(err, ErrAbsent) && n.Repository == "" {
+		return "", err
+	}
+	had := false
+	err = change(ctx, d.path, func(d *document) (bool, error) {
+		before := len(d.auths)
+		for _, key := range n.keys(d.path) {
+			delete(d.auths, key)
+		}
+		had = len(d.auths) < before
+		return had, nil
+	})
+	if err == nil && where == "" {
+		if where = d.path; !had {
+			err = ErrAbsent
+		}
+	}
+	return where, err
 }
 
-// EraseAll forgets every credential in the file that Store would change, those with its helpers too.
-// It gives the names that it had.
+// EraseAll forgets every credential wherever Store would have put it, those with helpers too. It
+// gives the names that there were, sorted.
 func (k *Keychain) EraseAll(ctx context.Context) (names []string, where string, err error) {
-	d, err := k.document()
+	for _, helper := range k.helpers() {
+		var some []string
+		if helper == Files {
+			some, where, err = k.eraseFiles(ctx)
+		} else {
+			some, err = k.eraseHelper(ctx, helper)
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		names = append(names, some...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), where, nil
+}
+
+func (k *Keychain) eraseFiles(ctx context.Context) (names []string, where string, err error) {
+	d, err := k.open()
 	if err != nil {
 		return nil, "", err
 	}
-	names = slices.Sorted(maps.Keys(d.auths))
+	erase := func(helper, server string) (had bool, err error) {
+		err = k.o.Tell(ctx, helper, "erase", server, server)
+		if errors.Is(err, ErrAbsent) {
+			return false, nil
+		}
+		return err == nil, err
+	}
 	for server, helper := range d.CredHelpers {
-		err := k.o.Tell(ctx, helper, "erase", server, server)
-		if err != nil && !errors.Is(err, ErrAbsent) {
+		had, err := erase(helper, server)
+		if err != nil {
 			return nil, "", err
 		}
-		if err == nil && !slices.Contains(names, server) {
+		if had {
 			names = append(names, server)
 		}
 	}
-	if d.CredsStore != "" {
-		for key := range d.auths {
-			if err := k.o.Tell(ctx, d.CredsStore, "erase", key, key); err != nil && !errors.Is(err, ErrAbsent) {
+	for key := range d.auths {
+		if d.CredsStore != "" {
+			if _, err := erase(d.CredsStore, key); err != nil {
 				return nil, "", err
 			}
 		}
 	}
-	if len(d.auths) == 0 {
-		return names, d.path, nil
+	err = change(ctx, d.path, func(d *document) (bool, error) {
+		before := len(names)
+		names = slices.AppendSeq(names, maps.Keys(d.auths))
+		clear(d.auths)
+		return len(names) > before, nil
+	})
+	return names, d.path, err
+}
+
+// eraseHelper forgets what a helper lists.
+func (k *Keychain) eraseHelper(ctx context.Context, helper string) (names []string, err error) {
+	names, err = k.o.List(ctx, helper)
+	if err != nil {
+		return nil, err
 	}
-	d.auths = map[string]json.RawMessage{}
-	return names, d.path, d.write()
+	for _, server := range names {
+		if err := k.o.Tell(ctx, helper, "erase", server, server); err != nil && !errors.Is(err, ErrAbsent) {
+			return nil, err
+		}
+	}
+	return names, nil
 }

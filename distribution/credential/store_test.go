@@ -43,8 +43,8 @@ func TestStoreAndErase(t *testing.T) {
 	k := func() *Keychain { return New(Options{File: f}) }
 	store := func(n string, c Credential) {
 		t.Helper()
-		if where, err := k().Store(t.Context(), name(t, n), c); err != nil || where != f {
-			t.Fatalf("%s: stored in %q, %v", n, where, err)
+		if where, err := k().Store(t.Context(), name(t, n), c); err != nil || where != (Stored{f, true}) {
+			t.Fatalf("%s: stored in %v, %v", n, where, err)
 		}
 	}
 	user := func(host, repo string) Credential {
@@ -137,7 +137,7 @@ func TestStoreTarget(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return strings.TrimPrefix(w, dir)
+		return strings.TrimPrefix(w.Where, dir)
 	}
 	if goruntime.GOOS == "linux" {
 		if w := where(); w != "/run/containers/auth.json" {
@@ -161,8 +161,8 @@ func TestStoreWithHelpers(t *testing.T) {
 		return nil
 	}})
 	where, err := k.Store(t.Context(), name(t, "a.example"), Credential{Username: "u", Password: "p"})
-	if err != nil || where != "docker-credential-one" {
-		t.Errorf("stored in %q, %v", where, err)
+	if err != nil || where != (Stored{Where: "docker-credential-one"}) {
+		t.Errorf("stored in %v, %v", where, err)
 	}
 	if _, err := k.Store(t.Context(), name(t, "docker.io"), Credential{Username: "u", IdentityToken: "t"}); err != nil {
 		t.Error(err)
