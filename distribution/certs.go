@@ -215,7 +215,7 @@ type router struct{ c *Client }
 func (r router) RoundTrip(req *http.Request) (*http.Response, error) {
 	g, ok := req.Context().Value(guardKey{}).(*guard)
 	if !ok {
-		return r.c.base.RoundTrip(req)
+		return r.c.traced(r.c.base, req)
 	}
 	own, led, err := g.host.transports(r.c)
 	switch {
@@ -225,7 +225,7 @@ func (r router) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	case !g.foreign && strings.EqualFold(req.URL.Hostname(), hostOnly(g.host.api)):
-		return own.RoundTrip(req)
+		return r.c.traced(own, req)
 	}
-	return led.RoundTrip(req)
+	return r.c.traced(led, req)
 }

@@ -26,6 +26,16 @@ type Options struct {
 	// Insecure allows plain http and certificates that nobody vouches for, for every registry.
 	// Registries on loopback addresses may always speak plain http.
 	Insecure bool
+	// InsecureHosts are registries, as references call them, that have what Insecure allows.
+	InsecureHosts []string
+	// PlainHTTP speaks plain http with the registries that references name, and does not try https;
+	// where a file of mirrors gives the scheme, that one.
+	PlainHTTP bool
+	// Header is sent with every request to the registries that references name: not to mirrors, token
+	// servers, and where they lead to. It cannot replace what the client sends itself.
+	Header http.Header
+	// Resolve gives the addresses ("ip:port") to dial for some "host:port", in place of a look-up.
+	Resolve map[string]string
 	// TLS is the base of the TLS configuration: certificate authorities, and client certificates,
 	// which only the registries that references name get to see.
 	TLS *tls.Config
@@ -43,6 +53,8 @@ type Options struct {
 	UserAgent string
 	// Warn gets each warning of a registry once, safe to print; nil ignores them.
 	Warn func(host, text string)
+	// Waiting is told of each pause before another try; nil ignores them.
+	Waiting func(Wait)
 	// Logger gets the requests, at debug level and without secrets; nil discards.
 	Logger *slog.Logger
 	// Dial replaces the dialer. It takes over the checks of addresses.
@@ -107,6 +119,7 @@ type host struct {
 	auth     *authenticator
 	at       mirrorconfig.Endpoint // how to reach it, as far as a file says
 	mirror   bool                  // it stands in for another registry
+	named    bool                  // references name it, or a file of mirrors does: no token server
 	insecure bool                  // plain http and unproved certificates are allowed
 	retry    Retry
 	connect  time.Duration // bounds connecting
@@ -165,6 +178,8 @@ func (c *Client) schemes(h *host) []string {
 	switch s := h.knownScheme(); {
 	case s != "":
 		return []string{s}
+	case c.o.PlainHTTP && h.named && !h.mirror:
+		return []string{"http"}
 	case loopbackName(h.api):
 		return []string{"http", "https"}
 	case h.insecure:

@@ -70,6 +70,7 @@ type StatusError struct {
 	Host, Path string        // of the request; never its query, which may hold a signature
 	Messages   []string      // "CODE: message" each, safe to print; what the registry gave as reason
 	RetryAfter time.Duration // what the registry asks to wait; 0 if it does not say
+	Quota      *RateLimit    // what is left of its limit on pulls; nil if it does not say
 }
 
 // Error gives the status and the reasons of the registry.
@@ -80,6 +81,9 @@ func (e *StatusError) Error() string {
 	}
 	if e.RetryAfter > 0 {
 		s += fmt.Sprintf(", try again in %s", e.RetryAfter.Round(time.Second))
+	}
+	if e.Quota != nil {
+		s += ", " + e.Quota.String()
 	}
 	return s
 }
@@ -112,6 +116,7 @@ func statusError(resp *http.Response) *StatusError {
 		Status: resp.StatusCode, Method: resp.Request.Method,
 		Host: resp.Request.URL.Host, Path: printable(resp.Request.URL.Path),
 		RetryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now()),
+		Quota:      quotaOf(resp.Header),
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	if err != nil {

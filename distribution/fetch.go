@@ -249,7 +249,7 @@ func (p *pull) content(ctx context.Context, d ispec.Descriptor, raw []byte, m is
 	for _, l := range layers {
 		g.Go(func() error {
 			if err := p.fetchBlob(gctx, l); err != nil {
-				return err
+				return fmt.Errorf("layer %d/%d: %w", position(m.Layers, l), len(m.Layers), err)
 			}
 			select {
 			case <-ready:
@@ -264,6 +264,11 @@ func (p *pull) content(ctx context.Context, d ispec.Descriptor, raw []byte, m is
 		return image.Image{}, err
 	}
 	return img, nil
+}
+
+// position is where a blob is first in a list, from 1.
+func position(list []ispec.Descriptor, d ispec.Descriptor) int {
+	return 1 + slices.IndexFunc(list, func(o ispec.Descriptor) bool { return o.Digest == d.Digest })
 }
 
 // opaque brings the blobs of an artifact into the sink and looks into none of them.

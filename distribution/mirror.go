@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-pipeline/oci/distribution/mirrorconfig"
 	"github.com/oci-pipeline/oci/image"
@@ -33,6 +34,8 @@ type endpoint struct {
 	ns   string // the registry it stands in for, if it wants to know; else ""
 	tags bool   // it may say what a tag means
 	pull bool   // it may give content by digest
+	// static is the directory of a layout on a file server, with its slash; "" is a registry.
+	static string
 	// foreign is where a manifest says that a blob is; h is the registry then.
 	foreign *url.URL
 }
@@ -40,6 +43,9 @@ type endpoint struct {
 // path gives the path and query of a request below the repository: kind is "manifests", "blobs",
 // ...; name what of it.
 func (e endpoint) path(kind, name string) string {
+	if e.static != "" {
+		return e.static + blobFile(digest.Digest(name))
+	}
 	p := e.h.prefix + "/" + e.repo + "/" + kind + "/" + name
 	if e.ns == "" {
 		return p
@@ -110,7 +116,7 @@ func (c *Client) hostAt(op string, ref reference.Ref, e mirrorconfig.Endpoint, l
 	}
 	h := c.newHost(registry)
 	h.api, h.prefix, h.at, h.scheme = e.Host, e.Prefix, e, e.Scheme
-	h.mirror, h.insecure = !e.Upstream, c.o.Insecure || e.Insecure
+	h.named, h.mirror, h.insecure = true, !e.Upstream, c.o.anybody(registry) || e.Insecure
 	h.reach = reachOfName(e.Host)
 	if h.mirror && !last {
 		h.retry.Attempts, h.retry.Budget = min(h.retry.Attempts, 2), min(h.retry.Budget, mirrorBudget)

@@ -21,6 +21,25 @@ type RateLimit struct {
 // Known tells whether the registry says anything.
 func (r RateLimit) Known() bool { return r.Limit >= 0 || r.Remaining >= 0 }
 
+// String gives "3 of 100 pulls left in 21600 s, counted for 192.0.2.1"; what is not known is a question mark
+// or left out.
+func (r RateLimit) String() string {
+	number := func(n int) string {
+		if n < 0 {
+			return "?"
+		}
+		return strconv.Itoa(n)
+	}
+	s := number(r.Remaining) + " of " + number(r.Limit) + " pulls left"
+	if r.Window > 0 {
+		s += " in " + strconv.Itoa(int(r.Window.Seconds())) + " s"
+	}
+	if r.Source != "" {
+		s += ", counted for " + r.Source
+	}
+	return s
+}
+
 // RateLimit asks what is left of the limit on pulls, with one HEAD of the manifest that ref names,
 // which Docker Hub does not count.
 func (c *Client) RateLimit(ctx context.Context, ref reference.Ref) (RateLimit, error) {

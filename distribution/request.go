@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -153,10 +154,14 @@ func (c *Client) single(ctx context.Context, h *host, u *url.URL, r request, aut
 			req.Body = http.NoBody
 		}
 	}
+	ours := !r.foreign && sameOrigin(u, &url.URL{Scheme: u.Scheme, Host: h.api})
+	if ours {
+		maps.Copy(req.Header, h.extra(c))
+	}
 	for k, v := range r.header {
 		req.Header[k] = v
 	}
-	if !r.foreign && sameOrigin(u, &url.URL{Scheme: u.Scheme, Host: h.api}) {
+	if ours {
 		h.header(req.Header)
 	}
 	req.Header.Set("User-Agent", c.o.UserAgent)
@@ -164,13 +169,7 @@ func (c *Client) single(ctx context.Context, h *host, u *url.URL, r request, aut
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization)
 	}
-	resp, err := c.send(req, &guard{host: h, secret: r.foreign, foreign: r.foreign})
-	if err != nil {
-		c.log.DebugContext(ctx, "request", "method", r.method, "host", u.Host, "path", u.Path, "err", err)
-		return nil, err
-	}
-	c.log.DebugContext(ctx, "request", "method", r.method, "host", u.Host, "path", u.Path, "status", resp.StatusCode)
-	return resp, nil
+	return c.send(req, &guard{host: h, secret: r.foreign, foreign: r.foreign})
 }
 
 // location gives where the Location header of resp points, absolute. The query that it carries is

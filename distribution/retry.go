@@ -118,7 +118,20 @@ func (c *Client) pause(ctx context.Context, h *host, a *attempts, err error) err
 	if errors.As(err, &s) && s.RetryAfter > 0 {
 		h.close(time.Now().Add(wait)) // for everyone who asks this host
 	}
+	c.tellWait(h, wait, err, s)
 	return sleep(ctx, wait)
+}
+
+// tellWait tells of a pause.
+func (c *Client) tellWait(h *host, wait time.Duration, err error, s *StatusError) {
+	if c.o.Waiting == nil {
+		return
+	}
+	w := Wait{Host: h.name, For: wait, Err: err}
+	if s != nil {
+		w.Asked, w.Quota = s.RetryAfter > 0, s.Quota
+	}
+	c.o.Waiting(w)
 }
 
 // close lets no request to h pass before t.

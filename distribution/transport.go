@@ -32,15 +32,11 @@ func newTransport(o Options) *http.Transport {
 	if o.Insecure {
 		conf.InsecureSkipVerify = true
 	}
-	dial := o.Dial
-	if dial == nil {
-		dial = guardedDial
-	}
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
 	return &http.Transport{
 		Proxy:                 proxy,
-		DialContext:           dial,
+		DialContext:           o.dialer(),
 		TLSClientConfig:       conf,
 		TLSHandshakeTimeout:   connectTime,
 		Protocols:             protocols,
@@ -133,13 +129,18 @@ func proxy(r *http.Request) (*url.URL, error) {
 // guardedDial connects, and refuses addresses nearer than the registry's own. The check is made on
 // the address that the name resolved to, so that a name cannot hide it.
 func guardedDial(ctx context.Context, network, address string) (net.Conn, error) {
+	return guardedDialTo(ctx, network, address, address)
+}
+
+// guardedDialTo is guardedDial for an address that was chosen for another.
+func guardedDialTo(ctx context.Context, network, address, to string) (net.Conn, error) {
 	d := net.Dialer{Timeout: connectTime, KeepAlive: 30 * time.Second}
 	g, ok := ctx.Value(guardKey{}).(*guard)
 	if ok {
 		d.Timeout = g.host.connect
 	}
 	if !ok || g.proxied.Load() {
-		return d.DialContext(ctx, network, address)
+		return d.DialContext(ctx, network, to)
 	}
 	own := sameHost(address, g.host.api)
 	d.ControlContext = func(_ context.Context, _, resolved string, _ syscall.RawConn) error {
@@ -163,7 +164,7 @@ func guardedDial(ctx context.Context, network, address string) (net.Conn, error)
 		}
 		return nil
 	}
-	return d.DialContext(ctx, network, address)
+	return d.DialContext(ctx, network, to)
 }
 
 // sameHost compares a dialled host:port with an API host whose port may be left out.
@@ -223,6 +224,9 @@ func (c *Client) redirect(req *http.Request, via []*http.Request) error {
 		if ok {
 			for k := range g.host.at.Header {
 				req.Header.Del(k) // the configuration says it for the host, and it may be a secret
+			}
+			for k := range g.host.extra(c) {
+				req.Header.Del(k)
 			}
 		}
 	}
