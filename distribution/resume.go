@@ -39,7 +39,7 @@ func (c *Client) Blob(ctx context.Context, ref reference.Ref, d ispec.Descriptor
 
 // blob is Blob; failed hears of each failure that is tried again.
 func (c *Client) blob(ctx context.Context, ref reference.Ref, d ispec.Descriptor, offset int64, failed func(error)) (*blobBody, error) {
-	list, err := c.endpoints("fetch blob", ref)
+	list, err := c.places("fetch blob", ref)
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +249,7 @@ func (rangeError) Is(target error) bool { return target == ErrProtocol }
 func (b *blobBody) request() error {
 	r := request{
 		method: http.MethodGet, path: b.at.path("blobs", b.d.Digest.String()),
-		scopes: pullScope(b.at.repo), repo: b.at.repo, header: http.Header{}, once: true,
+		scopes: b.at.scopes(), repo: b.at.repo, header: http.Header{}, once: true,
 		ok: []int{http.StatusOK, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable},
 	}
 	if b.at.foreign != nil {

@@ -15,7 +15,7 @@ import (
 // StatBlob asks the registry for the size of a blob of the repository of ref. The size has been
 // said by the registry and not been proved; Blob and a Verifier do that.
 func (c *Client) StatBlob(ctx context.Context, ref reference.Ref, d digest.Digest) (ispec.Descriptor, error) {
-	list, err := c.endpoints("ask for blob", ref)
+	list, err := c.places("ask for blob", ref)
 	if err != nil {
 		return ispec.Descriptor{}, err
 	}
@@ -27,7 +27,7 @@ func (c *Client) StatBlob(ctx context.Context, ref reference.Ref, d digest.Diges
 	err = c.each(ctx, list, false, func(e endpoint) error {
 		resp, err := c.do(ctx, e.h, request{
 			method: http.MethodHead, path: e.path("blobs", d.String()),
-			scopes: pullScope(e.repo), repo: e.repo, ok: []int{http.StatusOK},
+			scopes: e.scopes(), repo: e.repo, ok: []int{http.StatusOK},
 		})
 		if err != nil {
 			return err

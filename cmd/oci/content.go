@@ -148,8 +148,8 @@ func blobCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if ref.Transport != reference.Registry || ref.Digest == "" {
-				return usageErrorf(cmd, "%s: want REPOSITORY@DIGEST", args[0])
+			if ref.Transport != reference.Registry && !ref.Static() || ref.Digest == "" {
+				return usageErrorf(cmd, "%s: want REPOSITORY@DIGEST or oci+https://HOST/DIR@DIGEST", args[0])
 			}
 			c, err := a.client(t)
 			if err != nil {

@@ -22,7 +22,8 @@ const storePrefix = "store:"
 
 // placeHelp is how the verbs that read any place describe what they take.
 const placeHelp = "REF is a name in a registry, store:NAME for an image of the store, or oci:DIR[:TAG],\n" +
-	"oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], dir:DIR."
+	"oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], dir:DIR, or oci+https://HOST/DIR[:TAG] for a layout\n" +
+	"that a plain file server has."
 
 // A place is where an image is or goes: what a reference names or, with a stored name, an entry of
 // the store.
@@ -70,6 +71,12 @@ func (a *app) openPlace(ctx context.Context, p place, t transferFlags) (transpor
 			return nil, err
 		}
 		return registrySource{c, p.ref}, nil
+	case p.ref.Static():
+		c, err := a.client(t)
+		if err != nil {
+			return nil, err
+		}
+		return openStatic(ctx, c, p.ref)
 	}
 	return transport.Open(ctx, p.ref)
 }
@@ -116,7 +123,7 @@ func (r registrySource) Open(ctx context.Context, d ispec.Descriptor) (io.ReadCl
 		}
 		return io.NopCloser(bytes.NewReader(raw)), err
 	}
-	return &lazyBlob{open: func(at int64) (io.ReadCloser, error) { return r.c.Blob(ctx, r.ref, d, at) }}, nil
+	return transport.Lazy(func(at int64) (io.ReadCloser, error) { return r.c.Blob(ctx, r.ref, d, at) }), nil
 }
 
 // List implements transport.Source: the one manifest that the reference names.
@@ -127,42 +134,6 @@ func (r registrySource) List(ctx context.Context) ([]transport.Named, error) {
 
 // Close implements transport.Source.
 func (r registrySource) Close() error { return r.c.Close() }
-
-// lazyBlob asks for a blob at the first Read, from the byte that Seek chose.
-type lazyBlob struct {
-	open func(offset int64) (io.ReadCloser, error)
-	at   int64
-	r    io.ReadCloser
-}
-
-// Read implements io.Reader.
-func (b *lazyBlob) Read(p []byte) (int, error) {
-	if b.r == nil {
-		r, err := b.open(b.at)
-		if err != nil {
-			return 0, err
-		}
-		b.r = r
-	}
-	return b.r.Read(p)
-}
-
-// Seek chooses where to begin, before the first Read.
-func (b *lazyBlob) Seek(offset int64, whence int) (int64, error) {
-	if b.r != nil || whence != io.SeekStart {
-		return 0, errors.ErrUnsupported
-	}
-	b.at = offset
-	return offset, nil
-}
-
-// Close implements io.Closer.
-func (b *lazyBlob) Close() error {
-	if b.r == nil {
-		return nil
-	}
-	return b.r.Close()
-}
 
 // readProved gives the content of d, at most limit bytes, proved.
 func readProved(ctx context.Context, src transport.Source, d ispec.Descriptor, limit int64) ([]byte, error) {

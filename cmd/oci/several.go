@@ -34,8 +34,7 @@ func (a *app) fetchSeveral(ctx context.Context, s *store.Store, ref reference.Re
 	return root, done, nil
 }
 
-// registryJobs is how many blobs come from a registry at once: the wait is the work there, and not the
-// hashing as on a disk.
+// registryJobs is how many blobs come from a server at once.
 const registryJobs = 6
 
 // fetchAll brings everything below what ref names into the store.
@@ -45,11 +44,7 @@ func (a *app) fetchAll(ctx context.Context, s *store.Store, ref reference.Ref, t
 		return ispec.Descriptor{}, pulled{}, err
 	}
 	defer src.Close()
-	jobs := t.jobs
-	if jobs == 0 && ref.Transport == reference.Registry {
-		jobs = registryJobs
-	}
-	c, err := transport.Copy(ctx, src, localSink{s}, transport.CopyOptions{Ref: ref, All: true, Jobs: jobs, Events: p.event})
+	c, err := transport.Copy(ctx, src, localSink{s}, transport.CopyOptions{Ref: ref, All: true, Jobs: jobsFor(ref, t), Events: p.event})
 	if err != nil {
 		return ispec.Descriptor{}, pulled{}, err
 	}

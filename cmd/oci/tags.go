@@ -47,7 +47,7 @@ func tagsCommand(a *app) *cobra.Command {
 					return err
 				}
 			} else {
-				src, err := transport.Open(ctx, ref)
+				src, err := a.openPlace(ctx, place{ref: ref}, t)
 				if err != nil {
 					return err
 				}
@@ -57,6 +57,9 @@ func tagsCommand(a *app) *cobra.Command {
 					return err
 				}
 				list.Name, list.Tags = ref.Path, namesOf(named)
+				if ref.Static() {
+					list.Name = ref.Place()
+				}
 			}
 			list.Tags = slices.DeleteFunc(list.Tags, func(s string) bool { return !keep.MatchString(s) })
 			slices.Sort(list.Tags) // not every registry does

@@ -263,14 +263,23 @@ func (s localSink) Ingest(ctx context.Context, d ispec.Descriptor) (transport.In
 	return in, nil
 }
 
+// jobsFor gives how many blobs move at once: on a network the wait is the work, and not the hashing as
+// on a disk.
+func jobsFor(ref reference.Ref, t transferFlags) int {
+	if t.jobs == 0 && (ref.Transport == reference.Registry || ref.Static()) {
+		return registryJobs
+	}
+	return t.jobs
+}
+
 // pullLocal copies an image from a layout or an archive.
 func (a *app) pullLocal(ctx context.Context, s *store.Store, ref reference.Ref, want ispec.Platform, t transferFlags, p *progress) (ispec.Descriptor, pulled, error) {
-	src, err := transport.Open(ctx, ref)
+	src, err := a.openPlace(ctx, place{ref: ref}, t)
 	if err != nil {
 		return ispec.Descriptor{}, pulled{}, err
 	}
 	defer src.Close()
-	c, err := transport.Copy(ctx, src, localSink{s}, transport.CopyOptions{Ref: ref, Platform: want, Jobs: t.jobs, Events: p.event})
+	c, err := transport.Copy(ctx, src, localSink{s}, transport.CopyOptions{Ref: ref, Platform: want, Jobs: jobsFor(ref, t), Events: p.event})
 	if err != nil {
 		return ispec.Descriptor{}, pulled{}, err
 	}

@@ -44,8 +44,10 @@ func Parse(s string) (Ref, error) {
 		}
 	case string(OCI), string(OCIArchive), string(DockerArchive), string(Dir):
 		return parsePath(s, Transport(prefix), rest)
+	case string(OCIHTTPS), string(OCIHTTP):
+		return parseURL(s, Transport(prefix), rest)
 	case "docker-daemon", "containers-storage", "ostree", "sif", "tarball", "http", "https":
-		return Ref{}, failure(s, spec.Clause{}, ErrTransport, "%s: is not one of registry names, oci:, oci-archive:, docker-archive:, dir:", prefix)
+		return Ref{}, failure(s, spec.Clause{}, ErrTransport, "%s: is not one of registry names, oci:, oci-archive:, docker-archive:, dir:, oci+https:", prefix)
 	}
 	return parseName(s, s)
 }
@@ -208,12 +210,9 @@ func checkDigest(whole, s string) error {
 func parsePath(whole string, t Transport, s string) (Ref, error) {
 	r := Ref{Transport: t}
 	if t == OCI || t == OCIArchive {
-		// "/home/me@host/dir:tag" has no digest: one has no slash.
-		if i := strings.LastIndexByte(s, '@'); i >= 0 && strings.Contains(s[i:], ":") && !strings.Contains(s[i:], "/") {
-			if err := checkDigest(whole, s[i+1:]); err != nil {
-				return Ref{}, err
-			}
-			s, r.Digest = s[:i], digest.Digest(s[i+1:])
+		var err error
+		if s, r.Digest, err = cutDigest(whole, s); err != nil {
+			return Ref{}, err
 		}
 	}
 	if t == Dir {
@@ -234,10 +233,71 @@ func parsePath(whole string, t Transport, s string) (Ref, error) {
 		}
 		r.Tag = in.String()
 	}
-	if len(r.Tag) > 2*maxName || strings.ContainsAny(r.Tag, " \t\"'\\") {
-		return Ref{}, failure(whole, spec.LayoutIndex, ErrSyntax, "%q is not a name", r.Tag)
+	if err := checkLayoutName(whole, r.Tag); err != nil {
+		return Ref{}, err
 	}
 	return r, nil
+}
+
+// cutDigest takes @DIGEST off the end. "/home/me@host/dir:tag" has none: one has no slash.
+func cutDigest(whole, s string) (string, digest.Digest, error) {
+	i := strings.LastIndexByte(s, '@')
+	if i < 0 || !strings.Contains(s[i:], ":") || strings.Contains(s[i:], "/") {
+		return s, "", nil
+	}
+	return s[:i], digest.Digest(s[i+1:]), checkDigest(whole, s[i+1:])
+}
+
+// checkLayoutName refuses what cannot be a name in a layout.
+func checkLayoutName(whole, name string) error {
+	if len(name) > 2*maxName || strings.ContainsAny(name, " \t\"'\\") {
+		return failure(whole, spec.LayoutIndex, ErrSyntax, "%q is not a name", name)
+	}
+	return nil
+}
+
+// parseURL reads //HOST[:PORT]/DIR[:NAME][@DIGEST]. As in a path, the first colon ends the directory:
+// one that belongs to it is written %3A.
+func parseURL(whole string, t Transport, s string) (Ref, error) {
+	r := Ref{Transport: t}
+	s, ok := strings.CutPrefix(s, "//")
+	if !ok {
+		return Ref{}, failure(whole, spec.Clause{}, ErrSyntax, "want %s://HOST/DIR", t)
+	}
+	var err error
+	if s, r.Digest, err = cutDigest(whole, s); err != nil {
+		return Ref{}, err
+	}
+	r.Registry, s, _ = strings.Cut(s, "/")
+	if !validHost(r.Registry) {
+		return Ref{}, failure(whole, spec.Clause{}, ErrSyntax, "%q is not a host", r.Registry)
+	}
+	s, r.Tag, _ = strings.Cut(s, ":")
+	s = strings.TrimRight(s, "/")
+	for part := range strings.SplitSeq(s, "/") {
+		if s != "" && (part == "" || part == "." || part == "..") || strings.ContainsAny(part, "?#\\ \"'<>") || badEscape(part) {
+			return Ref{}, failure(whole, spec.Clause{}, ErrSyntax, "%q is not a directory of a URL", s)
+		}
+	}
+	r.Path = "/" + s
+	if validPosition(r.Tag) {
+		return r, nil
+	}
+	if err := checkLayoutName(whole, r.Tag); err != nil {
+		return Ref{}, err
+	}
+	return r, nil
+}
+
+// badEscape tells whether a percent sign of s is not followed by two hex digits.
+func badEscape(s string) bool {
+	const hex = "0123456789abcdefABCDEF"
+	for i := range len(s) {
+		if s[i] == '%' && (i+3 > len(s) || strings.Trim(s[i+1:i+3], hex) != "") {
+			return true
+		}
+	}
+	return false
 }
 
 // validPosition tells whether s is "@N", the image at position N of the file.

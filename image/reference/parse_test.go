@@ -44,6 +44,14 @@ func TestParse_DC01_DC02_normal_forms(t *testing.T) {
 		"docker-archive:x.tar":                 "docker-archive:x.tar",
 		"docker-archive:x.tar:@0":              "docker-archive:x.tar:@0",
 		"dir:/a:b":                             "dir:/a:b",
+		"oci+https://host/a/b":                 "oci+https://host/a/b",
+		"oci+https://host:8443/a/b/:tag":       "oci+https://host:8443/a/b:tag",
+		"oci+https://host":                     "oci+https://host/",
+		"oci+https://host/:tag":                "oci+https://host/:tag",
+		"oci+http://[::1]:80/a%3Ab:x/y:1":      "oci+http://[::1]:80/a%3Ab:x/y:1",
+		"oci+https://h/a" + at256:              "oci+https://h/a" + at256,
+		"oci+https://h/a:t" + at256:            "oci+https://h/a:t" + at256,
+		"oci+https://h/a:@1":                   "oci+https://h/a:@1",
 	} {
 		got, err := Parse(in)
 		if err != nil {
@@ -67,6 +75,8 @@ func TestParse_refuses(t *testing.T) {
 		"host:0/x", "host:99999/x", "host:+1/x", "ho_st.io/x", "[::1/x", "[fe80::1%25eth0]:5/x", "-h.io/x", "a b", "a\x1b[0m", "a\x00",
 		"a:" + strings.Repeat("t", 129), "h.io/" + strings.Repeat("a", 251), strings.Repeat("a", 9000),
 		"oci:", "oci::tag", "oci:dir@sha256:12", "oci:dir:a b", "docker-archive:f:UPPER", "dir:",
+		"oci+https:host/a", "oci+https://", "oci+https:///a", "oci+https://user@host/a", "oci+https://h/a?b=c", "oci+https://h/a#b",
+		"oci+https://h/../a", "oci+https://h/a//b", "oci+https://h/a%zz", "oci+https://h/a%2", "oci+https://h/a:x y", "oci+https://h/a@sha256:12",
 	} {
 		got, err := Parse(in)
 		if !errors.Is(err, ErrSyntax) {
@@ -111,7 +121,7 @@ func TestRef_parts(t *testing.T) {
 
 // FuzzParse: what Parse accepts has a normal form, and that is a fixed point.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"python", "h.io:1/a/b:c" + at256, "oci:d:t", "oci-archive:f:@1", "docker-archive:f:a/b:c", "dir:x", "ocidir://x@y:z", "[::1]:1/a"} {
+	for _, s := range []string{"python", "h.io:1/a/b:c" + at256, "oci:d:t", "oci-archive:f:@1", "docker-archive:f:a/b:c", "dir:x", "ocidir://x@y:z", "[::1]:1/a", "oci+https://h:1/a/b:t" + at256, "oci+http://h/"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

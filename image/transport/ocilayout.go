@@ -22,9 +22,9 @@ import (
 // put only its tag into the annotation of image-spec.
 const containerdName = "io.containerd.image.name"
 
-// Layout is an OCI image layout, in a directory or in a tar.
+// Layout is an OCI image layout, in a directory, in a tar, or elsewhere.
 type Layout struct {
-	from  files
+	from  layoutFiles
 	ref   reference.Ref
 	index *layout.Index
 }
@@ -35,7 +35,7 @@ func OpenLayout(ref reference.Ref) (*Layout, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newLayout(dirFiles{dir}, ref)
+	return newLayout(context.Background(), localLayout{dirFiles{dir}}, ref)
 }
 
 // OpenLayoutArchive opens the tar of an oci-archive: reference.
@@ -44,21 +44,21 @@ func OpenLayoutArchive(ctx context.Context, ref reference.Ref) (*Layout, error) 
 	if err != nil {
 		return nil, err
 	}
-	return newLayout(t, ref)
+	return newLayout(ctx, localLayout{t}, ref)
 }
 
-func newLayout(from files, ref reference.Ref) (*Layout, error) {
+func newLayout(ctx context.Context, from layoutFiles, ref reference.Ref) (*Layout, error) {
 	l := &Layout{from: from, ref: ref}
-	if err := l.read(); err != nil {
+	if err := l.read(ctx); err != nil {
 		from.close()
 		return nil, err
 	}
 	return l, nil
 }
 
-func (l *Layout) read() error {
-	marker, err := readFile(l.from, ispec.ImageLayoutFile, layout.MaxMarkerSize)
-	if errors.Is(err, fs.ErrNotExist) {
+func (l *Layout) read(ctx context.Context) error {
+	marker, err := l.from.document(ctx, ispec.ImageLayoutFile, layout.MaxMarkerSize)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNotFound) {
 		return &Error{Op: "read", Subject: ispec.ImageLayoutFile, Clause: spec.LayoutFiles, Err: fmt.Errorf("%w: %w", ErrNotLayout, err)}
 	}
 	if err != nil {
@@ -67,7 +67,7 @@ func (l *Layout) read() error {
 	if err := layout.CheckMarker(marker); err != nil {
 		return err
 	}
-	raw, err := readFile(l.from, ispec.ImageIndexFile, image.MaxManifestSize)
+	raw, err := l.from.document(ctx, ispec.ImageIndexFile, image.MaxManifestSize)
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (l *Layout) resolve(ctx context.Context) (ispec.Descriptor, error) {
 		if d, ok := l.index.FindDigest(l.ref.Digest); ok {
 			return d, nil
 		}
-		return l.byDigest(l.ref.Digest)
+		return l.byDigest(ctx, l.ref.Digest)
 	}
 	list, err := l.List(ctx)
 	if err != nil {
@@ -123,8 +123,8 @@ func (l *Layout) resolve(ctx context.Context) (ispec.Descriptor, error) {
 
 // byDigest describes a blob that is only known by its digest. It is read to learn its media type, so
 // it is proved too.
-func (l *Layout) byDigest(want digest.Digest) (ispec.Descriptor, error) {
-	raw, err := readFile(l.from, layout.BlobPath(want), image.MaxManifestSize)
+func (l *Layout) byDigest(ctx context.Context, want digest.Digest) (ispec.Descriptor, error) {
+	raw, err := l.from.document(ctx, layout.BlobPath(want), image.MaxManifestSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
@@ -204,5 +204,5 @@ func (l *Layout) Open(ctx context.Context, d ispec.Descriptor) (io.ReadCloser, e
 	if err := image.ValidateDigest(d.Digest); err != nil {
 		return nil, failed("open", string(d.Digest), err)
 	}
-	return openSized(l.from, layout.BlobPath(d.Digest), d)
+	return l.from.blob(ctx, d)
 }
