@@ -367,8 +367,8 @@ func paxRaw(records string) []byte {
 	return append(h, make([]byte, -len(records)&511)...)
 }
 
-// TestIS_T2_attributes covers modes, owners, times and xattrs (H-27, H-31, H-32, H-37, H-45).
-func TestIS_T2_attributes(t *testing.T) {
+// TestIS_T2_H27_H31_H32_H37_H45_attributes covers modes, owners, times and xattrs.
+func TestIS_T2_H27_H31_H32_H37_H45_attributes(t *testing.T) {
 	needRoot(t)
 	capability := "\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" // v2, cap_net_raw
 	list := entries{

@@ -126,8 +126,9 @@ func TestBothForms(t *testing.T) {
 	}
 }
 
-// TestIS_T6_random compares both forms on generated layers.
-func TestIS_T6_random(t *testing.T) {
+// TestIS_T6_H25_random compares both forms on generated layers: all at once beside each other, and one after the
+// other.
+func TestIS_T6_H25_random(t *testing.T) {
 	needRoot(t)
 	n := 25
 	if v, err := strconv.Atoi(os.Getenv("OCI_TEST_SEEDS")); err == nil {
