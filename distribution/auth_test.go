@@ -315,6 +315,8 @@ func TestParseChallenges(t *testing.T) {
 		{[]string{`Bearer service="s"`}, ""}, // without a realm there is nowhere to ask
 		{[]string{`Bearer realm="unfinished`}, ""},
 		{[]string{`Basic`}, "basic   "},
+		{[]string{`Negotiate YIIa/b+c==, Bearer realm="https://a/t"`}, "bearer https://a/t  "},
+		{[]string{`Digest realm="x", qop="auth,auth-int", nonce="a/b", Basic realm="r"`}, "basic r  "},
 		{[]string{``, `,,,`, `=`}, ""},
 		{nil, ""},
 	} {
@@ -363,9 +365,10 @@ func FuzzChallenge(f *testing.F) {
 func FuzzToken(f *testing.F) {
 	f.Add([]byte(`{"token":"abc","expires_in":300}`))
 	f.Add([]byte(`{"access_token":"abc","expires_in":1e300}`))
+	f.Add([]byte(`{"access_token":"abc","issued_at":"2020-01-01T00:00:00Z","refresh_token":"r"}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		now := time.Now()
-		tok, err := decodeToken(raw, now)
+		tok, err := decodeToken(tokenAnswer{raw: raw, asked: now, date: now})
 		if err != nil {
 			return
 		}

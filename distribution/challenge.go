@@ -1,6 +1,9 @@
 package distribution
 
-import "strings"
+import (
+	"net/http"
+	"strings"
+)
 
 // challenge is what a registry asks for in WWW-Authenticate.
 type challenge struct {
@@ -22,7 +25,13 @@ func parseChallenges(values []string) []challenge {
 			p.skip(" \t,")
 			name := p.token()
 			if name == "" {
-				break
+				// What is no token: the rest of a token68, or nonsense. What comes after it is still read.
+				_, rest, more := strings.Cut(p.rest, ",")
+				if !more {
+					break
+				}
+				p.rest = rest
+				continue
 			}
 			c := challenge{scheme: strings.ToLower(name), params: map[string]string{}}
 			for p.param(c.params) {
@@ -43,6 +52,23 @@ func pick(list []challenge) (challenge, bool) {
 		}
 	}
 	return challenge{}, false
+}
+
+// maxTries bounds how often a request is sent for one answer: without authorization, with what is known
+// for it, and with the wider scope that the registry asks for then.
+const maxTries = 3
+
+// challenging tells whether an answer asks for other authorization: a 401, and a 403 that says that the
+// token is for too little (RFC 6750 3.1).
+func challenging(resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusUnauthorized:
+		return true
+	case http.StatusForbidden:
+		ch, ok := pick(parseChallenges(resp.Header.Values("Www-Authenticate")))
+		return ok && ch.params["error"] == "insufficient_scope"
+	}
+	return false
 }
 
 type parser struct{ rest string }

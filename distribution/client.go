@@ -156,7 +156,7 @@ func (c *Client) newHost(name string) *host {
 		name: name, api: name, prefix: "/v2", reach: reachOfName(name),
 		insecure: c.o.Insecure, retry: c.o.Retry, connect: connectTime,
 	}
-	h.auth = &authenticator{client: c, host: h, tokens: map[string]token{}, creds: map[string]credential.Credential{}}
+	h.auth = &authenticator{client: c, host: h, tokens: map[string]token{}, extra: map[string][]string{}, creds: map[string]credential.Credential{}, newer: map[string]string{}}
 	return h
 }
 

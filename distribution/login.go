@@ -77,14 +77,14 @@ func (c *Client) IdentityToken(ctx context.Context, n credential.Name) (string, 
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("User-Agent", c.o.UserAgent)
-	raw, err := c.exchange(req, h)
+	answer, err := c.exchange(req, h)
 	if err != nil {
 		return fail(err)
 	}
 	var doc struct {
 		RefreshToken string `json:"refresh_token"`
 	}
-	if err := json.Unmarshal(raw, &doc); err != nil || doc.RefreshToken == "" {
+	if err := json.Unmarshal(answer.raw, &doc); err != nil || doc.RefreshToken == "" || !headerText(doc.RefreshToken) {
 		return fail(fmt.Errorf("%w: the token server gives no refresh token", ErrProtocol))
 	}
 	return doc.RefreshToken, nil

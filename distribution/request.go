@@ -98,8 +98,8 @@ func (c *Client) accept(resp *http.Response, err error, r request) (*http.Respon
 	return nil, statusError(resp)
 }
 
-// authorized sends r with what the host is known to ask for, and once more when it asks for
-// something else.
+// authorized sends r with what the host is known to ask for, and again when it asks for something
+// else.
 func (c *Client) authorized(ctx context.Context, h *host, scheme string, r request) (*http.Response, error) {
 	base := &url.URL{Scheme: scheme, Host: h.api}
 	u := r.at
@@ -117,21 +117,23 @@ func (c *Client) authorized(ctx context.Context, h *host, scheme string, r reque
 			return nil, err
 		}
 	}
-	resp, err := c.single(ctx, h, u, r, used)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized || !ours {
-		return resp, err
-	}
-	again, err := h.auth.challenged(ctx, scheme, resp, r, used)
-	if err != nil {
+	for try := 1; ; try++ {
+		resp, err := c.single(ctx, h, u, r, used)
+		if err != nil || !ours || try == maxTries || !challenging(resp) {
+			return resp, err
+		}
+		again, wider, err := h.auth.challenged(ctx, scheme, resp, r, used)
+		if err != nil {
+			_ = resp.Body.Close()
+			return nil, err
+		}
+		if again == "" || again == used || try > 1 && !wider {
+			return resp, nil // there is nothing else to offer
+		}
+		_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody) // lets the connection be used again
 		_ = resp.Body.Close()
-		return nil, err
+		used = again
 	}
-	if again == "" || again == used {
-		return resp, nil // there is nothing else to offer
-	}
-	_, _ = io.CopyN(io.Discard, resp.Body, maxErrorBody) // lets the connection be used again
-	_ = resp.Body.Close()
-	return c.single(ctx, h, u, r, again)
 }
 
 // single is one request on the wire.

@@ -2,7 +2,6 @@ package distribution
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/oci-pipeline/oci/conformance/spec"
@@ -27,153 +25,70 @@ const (
 	maxTokens = 256
 )
 
-// An authenticator knows how one registry wants to be asked.
-type authenticator struct {
-	client *Client
-	host   *host
-
-	mu     sync.Mutex // held while a token is fetched: those who need the same wait for it
-	known  *challenge
-	tokens map[string]token // by scopes
-	creds  map[string]credential.Credential
-}
-
 type token struct {
 	text    string
 	expires time.Time
+	refresh string // an identity token to use from now on; "" is the same as before
 }
 
-// header gives the Authorization to send with r; "" before the registry has asked for any.
-func (a *authenticator) header(ctx context.Context, scheme string, r request) (string, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.known == nil {
-		return "", nil
-	}
-	return a.answer(ctx, scheme, r, r.scopes)
-}
-
-// challenged learns from a 401. It gives the Authorization to try next, "" if there is none; used
-// is the one that was refused.
-func (a *authenticator) challenged(ctx context.Context, scheme string, resp *http.Response, r request, used string) (string, error) {
-	ch, ok := pick(parseChallenges(resp.Header.Values("Www-Authenticate")))
-	if !ok {
-		return "", nil
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.known = &ch
-	if ch.scheme == "basic" && used != "" && strings.HasPrefix(used, "Basic ") {
-		return "", nil // the same again would be refused again
-	}
-	scopes := r.scopes
-	if s := ch.params["scope"]; s != "" && r.scopes == nil {
-		scopes = strings.Fields(s)
-	}
-	for k, t := range a.tokens {
-		if used == "Bearer "+t.text {
-			delete(a.tokens, k) // expired before its time, or revoked
-		}
-	}
-	return a.answer(ctx, scheme, r, scopes)
-}
-
-// answer gives the Authorization for the known challenge. The caller holds mu.
-func (a *authenticator) answer(ctx context.Context, scheme string, r request, scopes []string) (string, error) {
-	cred, err := a.credential(ctx, r.repo)
-	if err != nil {
-		return "", err
-	}
-	if a.known.scheme == "basic" {
-		if cred.Username == "" {
-			return "", nil
-		}
-		return "Basic " + basic(cred), nil
-	}
-	if cred.RegistryToken != "" {
-		return "Bearer " + cred.RegistryToken, nil
-	}
-	key := r.repo + " " + strings.Join(scopes, " ")
-	if t, ok := a.tokens[key]; ok && time.Now().Before(t.expires) {
-		return "Bearer " + t.text, nil
-	}
-	t, err := a.fetch(ctx, scheme, *a.known, cred, scopes)
-	if err != nil {
-		return "", err
-	}
-	if len(a.tokens) >= maxTokens {
-		clear(a.tokens)
-	}
-	a.tokens[key] = t
-	return "Bearer " + t.text, nil
-}
-
-func (a *authenticator) credential(ctx context.Context, repo string) (credential.Credential, error) {
-	if c, ok := a.creds[repo]; ok {
-		return c, nil
-	}
-	if _, all := a.client.o.Credentials.(credential.Static); all && a.host.mirror {
-		return credential.Credential{}, nil // given for the registry, not for those that stand in for it
-	}
-	c, err := a.client.o.Credentials.Lookup(ctx, a.host.name, repo)
-	if err != nil {
-		return credential.Credential{}, &Error{Op: "find credentials for", Subject: a.host.name, Err: err}
-	}
-	a.creds[repo] = c
-	return c, nil
-}
-
-func basic(c credential.Credential) string {
-	return base64.StdEncoding.EncodeToString([]byte(c.Username + ":" + c.Password))
-}
-
-// fetch asks the token server of a Bearer challenge.
-func (a *authenticator) fetch(ctx context.Context, scheme string, ch challenge, cred credential.Credential, scopes []string) (token, error) {
-	fail := func(err error) (token, error) {
-		return token{}, &Error{Op: "get a token for", Subject: a.host.name, Clause: spec.TokenChallenge, Err: err}
+// fetch asks the token server of the known Bearer challenge. The caller holds mu.
+func (a *authenticator) fetch(ctx context.Context, scheme string, cred credential.Credential, scopes []string) (token, error) {
+	ch := a.known
+	fail := func(c spec.Clause, err error) (token, error) {
+		return token{}, &Error{Op: "get a token for", Subject: a.host.name, Clause: c, Err: err}
 	}
 	realm, err := a.realm(ch.params["realm"], scheme)
 	if err != nil {
-		return token{}, &Error{Op: "get a token for", Subject: a.host.name, Clause: spec.TokenRealm, Err: err}
+		return fail(spec.TokenRealm, err)
 	}
-	var raw []byte
-	var began time.Time
+	var answer tokenAnswer
 	err = a.client.retry(ctx, a.client.host(realm.Host), func() error {
 		req, err := tokenRequest(ctx, realm, ch.params["service"], cred, scopes)
 		if err != nil {
 			return err
 		}
 		req.Header.Set("User-Agent", a.client.o.UserAgent)
-		began = time.Now()
-		raw, err = a.client.exchange(req, a.host)
+		answer, err = a.client.exchange(req, a.host)
 		return err
 	})
 	if err != nil {
-		return fail(err)
+		return fail(spec.TokenChallenge, err)
 	}
-	t, err := decodeToken(raw, began)
+	t, err := decodeToken(answer)
 	if err != nil {
-		return fail(err)
+		return fail(spec.TokenChallenge, err)
 	}
 	return t, nil
 }
 
+// A tokenAnswer is what a token server sent.
+type tokenAnswer struct {
+	raw   []byte
+	asked time.Time // by our clock
+	date  time.Time // by the server's; zero if it does not say
+}
+
 // exchange sends a token request. A redirect is not followed: it would carry the secret on.
-func (c *Client) exchange(req *http.Request, h *host) ([]byte, error) {
+func (c *Client) exchange(req *http.Request, h *host) (tokenAnswer, error) {
+	answer := tokenAnswer{asked: time.Now()}
 	ctx := context.WithValue(req.Context(), noRedirectKey{}, true)
 	resp, err := c.send(req.WithContext(ctx), &guard{host: h, secret: true})
 	if err != nil {
-		return nil, err
+		return answer, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, statusError(resp)
+		return answer, statusError(resp)
 	}
 	defer resp.Body.Close() //nolint:errcheck // nothing depends on the rest of it
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxTokenBody+1))
-	if err == nil && len(raw) > maxTokenBody {
+	answer.raw, err = io.ReadAll(io.LimitReader(resp.Body, maxTokenBody+1))
+	switch {
+	case err != nil:
+		err = unexpected(err)
+	case len(answer.raw) > maxTokenBody:
 		err = fmt.Errorf("%w: a token answer of more than %d bytes", ErrProtocol, maxTokenBody)
 	}
-	return raw, err
+	answer.date, _ = http.ParseTime(resp.Header.Get("Date")) // zero without one
+	return answer, err
 }
 
 type noRedirectKey struct{}
@@ -236,32 +151,46 @@ func tokenRequest(ctx context.Context, realm *url.URL, service string, cred cred
 	return req, nil
 }
 
-// decodeToken reads the answer of a token server. Its life counts from when it was asked for, by
-// our own clock.
-func decodeToken(raw []byte, began time.Time) (token, error) {
+// decodeToken reads the answer of a token server. The life of a token counts from when it was asked
+// for, by our own clock. What the server issued earlier and gives again, as some do, ends earlier: how
+// much, its own two clocks say, so that none of them has to agree with ours.
+func decodeToken(a tokenAnswer) (token, error) {
 	var doc struct {
-		Token       string  `json:"token"`
-		AccessToken string  `json:"access_token"`
-		ExpiresIn   float64 `json:"expires_in"`
+		Token        string  `json:"token"`
+		AccessToken  string  `json:"access_token"`
+		ExpiresIn    float64 `json:"expires_in"`
+		IssuedAt     string  `json:"issued_at"`
+		RefreshToken string  `json:"refresh_token"`
 	}
-	if err := json.Unmarshal(raw, &doc); err != nil {
+	if err := json.Unmarshal(a.raw, &doc); err != nil {
 		return token{}, fmt.Errorf("%w: the token answer is not JSON", ErrProtocol)
 	}
 	text := doc.Token
 	if text == "" {
 		text = doc.AccessToken
 	}
-	if text == "" {
+	switch {
+	case text == "":
 		return token{}, fmt.Errorf("%w: a token answer without a token", ErrProtocol)
-	}
-	for _, r := range text {
-		if r <= ' ' || r >= 0x7f { // it goes into a header
-			return token{}, fmt.Errorf("%w: a token with characters that no header may hold", ErrProtocol)
-		}
+	case !headerText(text):
+		return token{}, fmt.Errorf("%w: a token with characters that no header may hold", ErrProtocol)
 	}
 	life := defaultLife
 	if doc.ExpiresIn > 0 {
 		life = time.Duration(min(doc.ExpiresIn, (24*time.Hour).Seconds()) * float64(time.Second))
 	}
-	return token{text: text, expires: began.Add(life - life/10)}, nil
+	life -= life / 10
+	if issued, err := time.Parse(time.RFC3339, doc.IssuedAt); err == nil && !a.date.IsZero() {
+		life -= min(max(a.date.Sub(issued), 0), life)
+	}
+	t := token{text: text, expires: a.asked.Add(life)}
+	if headerText(doc.RefreshToken) {
+		t.refresh = doc.RefreshToken
+	}
+	return t, nil
+}
+
+// headerText tells whether a token may go into a header, and be printed into a file.
+func headerText(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }

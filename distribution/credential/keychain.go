@@ -98,6 +98,12 @@ func (k *Keychain) Lookup(ctx context.Context, registry, repository string) (Cre
 	return f.Credential, err
 }
 
+// Again is Lookup that reads the files anew, for what another process has changed since.
+func (k *Keychain) Again(ctx context.Context, registry, repository string) (Credential, error) {
+	k.forget()
+	return k.Lookup(ctx, registry, repository)
+}
+
 // find is Lookup, and tells where the credential is.
 func (k *Keychain) find(ctx context.Context, registry, repository string) (found, error) {
 	for _, helper := range k.helpers() {

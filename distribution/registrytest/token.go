@@ -21,8 +21,14 @@ type TokenServer struct {
 	RefreshToken string
 	// Signer makes the tokens; nil makes tokens that only Guard knows.
 	Signer *Signer
+	// Rotate gives another RefreshToken with every answer to the one before, which is spent then.
+	Rotate bool
 	// ExpiresIn is what answers say, in seconds; 0 leaves it out.
 	ExpiresIn int
+	// Scope says what Guard wants for a request; nil is what the request touches.
+	Scope func(*http.Request) string
+	// Forbid has Guard answer 403 to a token for too little, as RFC 6750 has it, and not 401.
+	Forbid bool
 
 	mu     sync.Mutex
 	issued map[string]string // token to scopes
@@ -55,9 +61,9 @@ func (ts *TokenServer) Revoke() {
 
 // ServeHTTP issues a token.
 func (ts *TokenServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	scopes, err := ts.check(r)
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
+	scopes, err := ts.check(r)
 	ts.log = append(ts.log, strings.TrimSpace(r.Method+" "+scopes))
 	if err != nil {
 		w.WriteHeader(http.StatusUnauthorized)
@@ -74,7 +80,10 @@ func (ts *TokenServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := map[string]any{"token": token}
 	if r.Method == http.MethodPost {
 		answer = map[string]any{"access_token": token}
-		if r.PostForm.Get("access_type") == "offline" {
+		if ts.Rotate {
+			ts.RefreshToken += "+"
+		}
+		if ts.Rotate || r.PostForm.Get("access_type") == "offline" {
 			answer["refresh_token"] = ts.RefreshToken
 		}
 	}
@@ -113,6 +122,9 @@ func (ts *TokenServer) check(r *http.Request) (scopes string, err error) {
 func (ts *TokenServer) Guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		scope := scopeOf(r)
+		if ts.Scope != nil {
+			scope = ts.Scope(r)
+		}
 		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		ts.mu.Lock()
 		granted, ok := ts.issued[token]
@@ -125,11 +137,18 @@ func (ts *TokenServer) Guard(next http.Handler) http.Handler {
 		if scope != "" {
 			challenge += fmt.Sprintf(`,scope="%s"`, scope)
 		}
-		if token != "" {
+		status := http.StatusUnauthorized
+		switch {
+		case ok && ts.Forbid:
+			status = http.StatusForbidden
+			challenge += `,error="insufficient_scope"`
+		case ok:
+			challenge += `,error="insufficient_scope"`
+		case token != "":
 			challenge += `,error="invalid_token"`
 		}
 		w.Header().Set("Www-Authenticate", challenge)
-		Status(http.StatusUnauthorized)(w, r, next)
+		Status(status)(w, r, next)
 	})
 }
 
@@ -148,17 +167,20 @@ func scopeOf(r *http.Request) string {
 	return ""
 }
 
+// covers tells whether the scopes granted hold every one that is wanted.
 func covers(granted, want string) bool {
-	if want == "" {
-		return true
-	}
-	name, actions := want[:strings.LastIndex(want, ":")], want[strings.LastIndex(want, ":")+1:]
-	for g := range strings.FieldsSeq(granted) {
-		if rest, ok := strings.CutPrefix(g, name+":"); ok && (rest == actions || strings.Contains(","+rest+",", ","+actions+",") || rest == "*") {
-			return true
+	for w := range strings.FieldsSeq(want) {
+		name, actions := w[:strings.LastIndex(w, ":")], w[strings.LastIndex(w, ":")+1:]
+		ok := false
+		for g := range strings.FieldsSeq(granted) {
+			rest, same := strings.CutPrefix(g, name+":")
+			ok = ok || same && (rest == actions || strings.Contains(","+rest+",", ","+actions+",") || rest == "*")
+		}
+		if !ok {
+			return false
 		}
 	}
-	return false
+	return true
 }
 
 // Basic gives a guard that asks for this user and password on every request.
