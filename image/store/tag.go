@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-pipeline/oci/conformance/spec"
@@ -35,11 +36,45 @@ func (s *Store) Tag(ctx context.Context, name string, d ispec.Descriptor) error 
 	if name == "" || len(name) > maxNameLength || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f || r == 0xfffd }) {
 		return &Error{Op: "tag", Subject: quoted(name), Clause: spec.LayoutIndex, Err: ErrName}
 	}
+	err := s.enter(ctx, d, func(x *layout.Index) error { return x.Set(name, d) })
+	if errors.Is(err, syscall.EROFS) {
+		if has, errHas := s.Resolve(ctx, name); errHas == nil && reflect.DeepEqual(layout.Unnamed(has), layout.Unnamed(d)) {
+			return nil // nothing is to be written
+		}
+	}
+	return failed("tag", quoted(name), err)
+}
+
+// Keep enters d, whose content must be in the store, without a name: an image that is known by its
+// digest alone, which Prune keeps until Drop. Under whatever names it has it is entered besides.
+func (s *Store) Keep(ctx context.Context, d ispec.Descriptor) error {
+	if err := s.writable("keep", string(d.Digest)); err != nil {
+		return err
+	}
+	return failed("keep", string(d.Digest), s.enter(ctx, d, func(x *layout.Index) error { return x.Add("", layout.Unnamed(d)) }))
+}
+
+// Drop takes away the entries without a name of a digest; ErrNotFound if there is none. The content
+// stays until Prune.
+func (s *Store) Drop(ctx context.Context, d digest.Digest) error {
+	if err := s.writable("drop", string(d)); err != nil {
+		return err
+	}
+	return failed("drop", string(d), s.edit(ctx, func(x *layout.Index) error {
+		if x.RemoveUnnamed(d) == 0 {
+			return ErrNotFound
+		}
+		return nil
+	}))
+}
+
+// enter edits index.json for an entry of d, once it is proved that d can be one.
+func (s *Store) enter(ctx context.Context, d ispec.Descriptor, change func(*layout.Index) error) error {
 	if err := image.ValidateDescriptor(d); err != nil {
-		return failed("tag", quoted(name), err)
+		return err
 	}
 	if !image.IsIndex(d.MediaType) && !image.IsManifest(d.MediaType) {
-		return &Error{Op: "tag", Subject: quoted(name), Clause: spec.LayoutIndex, Err: fmt.Errorf("%w %q", image.ErrMediaType, d.MediaType)}
+		return &Error{Op: "enter", Subject: d.Digest.String(), Clause: spec.LayoutIndex, Err: fmt.Errorf("%w %q", image.ErrMediaType, d.MediaType)}
 	}
 	hold, err := s.Hold(ctx) // from the look for the blob to the name that keeps it
 	if err != nil {
@@ -51,15 +86,9 @@ func (s *Store) Tag(ctx context.Context, name string, d ispec.Descriptor) error 
 		err = fmt.Errorf("%w: %s", ErrNotFound, d.Digest)
 	}
 	if err != nil {
-		return failed("tag", quoted(name), err)
+		return err
 	}
-	err = s.edit(ctx, func(x *layout.Index) error { return x.Set(name, d) })
-	if errors.Is(err, syscall.EROFS) {
-		if has, errHas := s.Resolve(ctx, name); errHas == nil && reflect.DeepEqual(layout.Unnamed(has), layout.Unnamed(d)) {
-			return nil // nothing is to be written
-		}
-	}
-	return failed("tag", quoted(name), err)
+	return s.edit(ctx, change)
 }
 
 // Untag takes a name away; its content stays until Prune. An unknown name gives ErrNotFound.

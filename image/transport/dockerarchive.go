@@ -51,6 +51,11 @@ func OpenDockerArchive(ctx context.Context, ref reference.Ref) (*DockerArchive, 
 	if err != nil {
 		return nil, err
 	}
+	return newDockerArchive(t, ref)
+}
+
+// newDockerArchive reads the archive's table of contents; it closes t if it fails.
+func newDockerArchive(t *tarFiles, ref reference.Ref) (*DockerArchive, error) {
 	a := &DockerArchive{from: t, ref: ref, made: make(map[int]ispec.Descriptor), at: make(map[digest.Digest]archiveMember)}
 	if err := a.read(); err != nil {
 		t.close()

@@ -28,22 +28,36 @@ type ExportOptions struct {
 	// Also are manifests that refer to the image, to be entries without a name beside it; for
 	// layouts and their archives alone.
 	Also []ispec.Descriptor
+	// Output is where an archive goes whose path is "-".
+	Output io.Writer
 }
 
-// Export writes the image d to the place that dest names: into an OCI layout (which may be there
-// already and have other images), or as a new oci-archive or docker-archive file or a new directory
-// of skopeo's kind, which takes the place of an old one once it is complete. Every byte is proved on
-// the way; if that fails the place is as before.
+// Item is one image to be exported, with the name that it gets; "" is none.
+type Item struct {
+	Name       string
+	Descriptor ispec.Descriptor
+}
+
+// Export is ExportAll for one image, whose name may be that of the reference.
 func Export(ctx context.Context, blobs Blobs, d ispec.Descriptor, dest reference.Ref, o ExportOptions) error {
 	if o.Name == "" {
 		o.Name = dest.Tag
 	}
+	return ExportAll(ctx, blobs, []Item{{o.Name, d}}, dest, o)
+}
+
+// ExportAll writes images to the place that dest names: into an OCI layout (which may be there
+// already and have other images), or as a new oci-archive or docker-archive file or a new directory
+// of skopeo's kind, which takes the place of an old one once it is complete. A directory holds one
+// image. Every byte is proved on the way; if that fails the place is as before, except that what went
+// to Output cannot be called back: it lacks its end then.
+func ExportAll(ctx context.Context, blobs Blobs, items []Item, dest reference.Ref, o ExportOptions) error {
 	x := &exporter{blobs: blobs, o: o, name: dest.String()}
 	x.want = o.Platform
 	if o.Platform.OS == "" && o.Platform.Architecture == "" {
 		x.want = image.HostPlatform()
 	}
-	var write func(context.Context, ispec.Descriptor, reference.Ref) error
+	var write func(context.Context, []Item, reference.Ref) error
 	switch dest.Transport {
 	case reference.OCI:
 		write = x.toLayout
@@ -56,16 +70,22 @@ func Export(ctx context.Context, blobs Blobs, d ispec.Descriptor, dest reference
 	default:
 		return failed("export", dest.String(), fmt.Errorf("%w: %q", ErrUnsupported, dest.Transport))
 	}
-	if len(o.Also) > 0 && dest.Transport != reference.OCI && dest.Transport != reference.OCIArchive {
+	layouts := dest.Transport == reference.OCI || dest.Transport == reference.OCIArchive
+	if len(o.Also) > 0 && !layouts || len(items) > 1 && dest.Transport == reference.Dir {
 		return failed("export", dest.String(), fmt.Errorf("%w: it holds one image, and nothing beside it", ErrUnsupported))
 	}
 	if !x.o.All {
-		var err error
-		if d, err = x.choose(ctx, d, 0); err != nil {
-			return failed("export", dest.String(), err)
+		chosen := make([]Item, len(items))
+		for i, item := range items {
+			d, err := x.choose(ctx, item.Descriptor, 0)
+			if err != nil {
+				return failed("export", dest.String(), err)
+			}
+			chosen[i] = Item{item.Name, d}
 		}
+		items = chosen
 	}
-	return failed("export", dest.String(), write(ctx, d, dest))
+	return failed("export", dest.String(), write(ctx, items, dest))
 }
 
 type exporter struct {
@@ -111,9 +131,9 @@ func (x *exporter) choose(ctx context.Context, d ispec.Descriptor, depth int) (i
 	return x.choose(ctx, next, depth+1)
 }
 
-// collect lists d, what goes beside it, and everything below, each once, parents first. Manifests
-// that are absent from an index are left out.
-func (x *exporter) collect(ctx context.Context, d ispec.Descriptor) ([]ispec.Descriptor, error) {
+// collect lists the images, what goes beside them, and everything below, each once, parents first.
+// Manifests that are absent from an index are left out.
+func (x *exporter) collect(ctx context.Context, items []Item) ([]ispec.Descriptor, error) {
 	var list []ispec.Descriptor
 	seen := make(map[digest.Digest]bool)
 	var walk func(d ispec.Descriptor, depth int) error
@@ -148,8 +168,13 @@ func (x *exporter) collect(ctx context.Context, d ispec.Descriptor) ([]ispec.Des
 		}
 		return nil
 	}
-	for _, root := range append([]ispec.Descriptor{d}, x.o.Also...) {
-		if err := walk(root, 0); err != nil {
+	for _, item := range items {
+		if err := walk(item.Descriptor, 0); err != nil {
+			return nil, err
+		}
+	}
+	for _, also := range x.o.Also {
+		if err := walk(also, 0); err != nil {
 			return nil, err
 		}
 	}
@@ -157,7 +182,7 @@ func (x *exporter) collect(ctx context.Context, d ispec.Descriptor) ([]ispec.Des
 }
 
 // enter makes the entries of a layout's index.json.
-func (x *exporter) enter(index *layout.Index, d ispec.Descriptor) error {
+func (x *exporter) enter(index *layout.Index, items []Item) error {
 	for _, also := range x.o.Also {
 		if _, there := index.FindDigest(also.Digest); there {
 			continue
@@ -166,7 +191,12 @@ func (x *exporter) enter(index *layout.Index, d ispec.Descriptor) error {
 			return err
 		}
 	}
-	return index.Add(x.o.Name, layout.Unnamed(d))
+	for _, item := range items {
+		if err := index.Add(item.Name, layout.Unnamed(item.Descriptor)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // below gives what an index or manifest refers to.

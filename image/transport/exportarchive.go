@@ -3,32 +3,44 @@ package transport
 import (
 	"archive/tar"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
 
-	ispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"github.com/oci-pipeline/oci/image/internal/layout"
-	"github.com/oci-pipeline/oci/image/reference"
+	"github.com/oci-pipeline/oci/image"
 )
 
 // archive is a tar that is being written. Its members have neither times nor owners, so the same
 // image gives the same bytes.
-type archive struct {
-	f  *os.File
-	at int64
+type archive interface {
+	// add writes a member of the size given, or of any if it is negative.
+	add(name string, size int64, write func(io.Writer) error) error
+	addDir(name string) error
 }
 
 const tarBlock = 512 // bytes; tar(5)
 
-// writeArchive makes the file name by fill. Until it is complete it has another name; a file that was
+// writeArchive makes the archive at a path by fill, or writes it to Output if that is "-".
+func (x *exporter) writeArchive(path string, fill func(archive) error) error {
+	if path != "-" {
+		return writeTarFile(path, fill)
+	}
+	if x.o.Output == nil {
+		return fmt.Errorf("%w: there is nowhere to write to", ErrUnsupported)
+	}
+	a := &streamArchive{w: x.o.Output}
+	if err := fill(a); err != nil {
+		return err
+	}
+	_, err := a.w.Write(make([]byte, 2*tarBlock)) // the end of the archive
+	return err
+}
+
+// writeTarFile makes the file name by fill. Until it is complete it has another name; a file that was
 // there is replaced then, and anything else refused.
-func writeArchive(name string, fill func(*archive) error) error {
+func writeTarFile(name string, fill func(archive) error) error {
 	if info, err := os.Lstat(name); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s: %w but %s", name, ErrNotRegular, info.Mode().Type())
 	}
@@ -36,7 +48,7 @@ func writeArchive(name string, fill func(*archive) error) error {
 	if err != nil {
 		return err
 	}
-	a := &archive{f: f}
+	a := &fileArchive{f: f}
 	err = fill(a)
 	if err == nil {
 		_, err = f.WriteAt(make([]byte, 2*tarBlock), a.at) // the end of the archive
@@ -70,8 +82,24 @@ func header(name string, kind byte, size int64) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// add writes a member. Its size need not be known: the header is written once it is.
-func (a *archive) add(name string, write func(io.Writer) error) error {
+func addBytes(a archive, name string, raw []byte) error {
+	return a.add(name, int64(len(raw)), func(w io.Writer) error {
+		_, err := w.Write(raw)
+		return err
+	})
+}
+
+// padded gives a size with the rest of its last block.
+func padded(size int64) int64 { return (size + tarBlock - 1) / tarBlock * tarBlock }
+
+// fileArchive is an archive that can be written to anywhere: the header of a member comes after its
+// content, when the size is known.
+type fileArchive struct {
+	f  *os.File
+	at int64
+}
+
+func (a *fileArchive) add(name string, _ int64, write func(io.Writer) error) error {
 	start := a.at
 	w := &offsetWriter{a.f, start + tarBlock}
 	if err := write(w); err != nil {
@@ -86,18 +114,11 @@ func (a *archive) add(name string, write func(io.Writer) error) error {
 		return err
 	}
 	// The gap up to the next block is never written, and so reads as the zeros that it must be.
-	a.at = start + tarBlock + (size+tarBlock-1)/tarBlock*tarBlock
+	a.at = start + tarBlock + padded(size)
 	return nil
 }
 
-func (a *archive) addBytes(name string, raw []byte) error {
-	return a.add(name, func(w io.Writer) error {
-		_, err := w.Write(raw)
-		return err
-	})
-}
-
-func (a *archive) addDir(name string) error {
+func (a *fileArchive) addDir(name string) error {
 	block, err := header(name+"/", tar.TypeDir, 0)
 	if err != nil {
 		return err
@@ -119,44 +140,70 @@ func (w *offsetWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// toLayoutArchive writes a tar of a layout with this one image. The small files come first, for those
-// who read it as a stream.
-func (x *exporter) toLayoutArchive(ctx context.Context, d ispec.Descriptor, dest reference.Ref) error {
-	list, err := x.collect(ctx, d)
+// streamArchive is an archive that is written from its start to its end.
+type streamArchive struct{ w io.Writer }
+
+func (a *streamArchive) add(name string, size int64, write func(io.Writer) error) error {
+	if size < 0 {
+		return a.spooled(name, write)
+	}
+	block, err := header(name, tar.TypeReg, size)
+	if err == nil {
+		_, err = a.w.Write(block)
+	}
 	if err != nil {
 		return err
 	}
-	index := layout.NewIndex()
-	if err := x.enter(index, d); err != nil {
+	w := &countingWriter{w: a.w}
+	if err := write(w); err != nil {
 		return err
 	}
-	raw, err := index.Encode()
+	if w.n != size {
+		return fmt.Errorf("%s: %w: %d bytes of %d", name, image.ErrSizeMismatch, w.n, size)
+	}
+	_, err = a.w.Write(make([]byte, padded(size)-size))
+	return err
+}
+
+// spooled adds a member whose size only its end tells, by way of a file without a name.
+func (a *streamArchive) spooled(name string, write func(io.Writer) error) error {
+	f, err := unnamedFile()
 	if err != nil {
 		return err
 	}
-	return writeArchive(dest.Path, func(a *archive) error {
-		if err := a.addBytes(ispec.ImageLayoutFile, []byte(layout.Marker)); err != nil {
-			return err
-		}
-		if err := a.addBytes(ispec.ImageIndexFile, raw); err != nil {
-			return err
-		}
-		made := make(map[string]bool)
-		for _, b := range list {
-			name := layout.BlobPath(b.Digest)
-			for _, parent := range [...]string{ispec.ImageBlobsDir, path.Dir(name)} {
-				if made[parent] {
-					continue
-				}
-				made[parent] = true
-				if err := a.addDir(parent); err != nil {
-					return err
-				}
-			}
-			if err := a.add(name, func(w io.Writer) error { return x.blob(ctx, b, w) }); err != nil {
-				return err
-			}
-		}
-		return nil
+	defer f.Close()
+	if err := write(f); err != nil {
+		return err
+	}
+	size, err := f.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return err
+	}
+	return a.add(name, size, func(w io.Writer) error {
+		_, err := io.Copy(w, f)
+		return err
 	})
+}
+
+func (a *streamArchive) addDir(name string) error {
+	block, err := header(name+"/", tar.TypeDir, 0)
+	if err == nil {
+		_, err = a.w.Write(block)
+	}
+	return err
+}
+
+// countingWriter counts what goes through it.
+type countingWriter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *countingWriter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
 }

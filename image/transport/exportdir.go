@@ -28,8 +28,8 @@ const manifestFile = "manifest.json"
 
 // toDirectory writes a directory as skopeo's dir: does. It gets its name once it is complete; one
 // that was there before is replaced, if it is of this kind.
-func (x *exporter) toDirectory(ctx context.Context, d ispec.Descriptor, dest reference.Ref) error {
-	list, err := x.collect(ctx, d)
+func (x *exporter) toDirectory(ctx context.Context, items []Item, dest reference.Ref) error {
+	list, err := x.collect(ctx, items)
 	if err != nil {
 		return err
 	}

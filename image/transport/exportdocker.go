@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -23,48 +24,86 @@ const (
 )
 
 // toDockerArchive writes a tar as docker save does: the layers uncompressed and named by their
-// DiffID, the config named by its digest, and manifest.json.
-func (x *exporter) toDockerArchive(ctx context.Context, d ispec.Descriptor, dest reference.Ref) error {
-	img, err := x.image(ctx, d)
+// DiffID, the configs named by their digests, and manifest.json. An image with several names is
+// one entry.
+func (x *exporter) toDockerArchive(ctx context.Context, items []Item, dest reference.Ref) error {
+	images, entries, err := x.archiveEntries(ctx, items)
 	if err != nil {
 		return err
 	}
-	entry := archiveImage{Config: img.ID().Encoded() + ".json", RepoTags: []string{}, Layers: []string{}}
-	if x.o.Name != "" {
-		ref, err := reference.Parse(x.o.Name)
+	return x.writeArchive(dest.Path, func(a archive) error {
+		written := make(map[string]bool)
+		for i, img := range images {
+			for j, l := range img.Layers() {
+				name := entries[i].Layers[j]
+				if written[name] {
+					continue
+				}
+				written[name] = true
+				if err := a.add(name, -1, func(w io.Writer) error { return x.layer(ctx, l, w) }); err != nil {
+					return fmt.Errorf("layer %s: %w", l.Descriptor.Digest, err)
+				}
+			}
+			if err := addBytes(a, entries[i].Config, img.ConfigRaw()); err != nil {
+				return err
+			}
+		}
+		raw, err := json.Marshal(entries)
 		if err != nil {
 			return err
 		}
-		if ref.Transport != reference.Registry {
-			return fmt.Errorf("%w: %q is not the name of an image in a registry", reference.ErrSyntax, x.o.Name)
+		return addBytes(a, "manifest.json", raw)
+	})
+}
+
+// archiveEntries gives the images, each once by its config, and what manifest.json says of them.
+func (x *exporter) archiveEntries(ctx context.Context, items []Item) ([]image.Image, []archiveImage, error) {
+	var images []image.Image
+	var entries []archiveImage
+	at := make(map[digest.Digest]int)
+	for _, item := range items {
+		img, err := x.image(ctx, item.Descriptor)
+		if err != nil {
+			return nil, nil, err
 		}
-		if ref.Tag != "" { // docker load knows no names with digests
-			ref.Digest = ""
-			entry.RepoTags = append(entry.RepoTags, ref.String())
+		tag, err := repoTag(item.Name)
+		if err != nil {
+			return nil, nil, err
+		}
+		i, known := at[img.ID()]
+		if !known {
+			i = len(images)
+			at[img.ID()] = i
+			entry := archiveImage{Config: img.ID().Encoded() + ".json", RepoTags: []string{}, Layers: []string{}}
+			for _, l := range img.Layers() {
+				entry.Layers = append(entry.Layers, l.DiffID.Encoded()+".tar")
+			}
+			images, entries = append(images, img), append(entries, entry)
+		}
+		if tag != "" && !slices.Contains(entries[i].RepoTags, tag) {
+			entries[i].RepoTags = append(entries[i].RepoTags, tag)
 		}
 	}
-	return writeArchive(dest.Path, func(a *archive) error {
-		written := make(map[digest.Digest]bool)
-		for _, l := range img.Layers() {
-			name := l.DiffID.Encoded() + ".tar"
-			entry.Layers = append(entry.Layers, name)
-			if written[l.DiffID] {
-				continue
-			}
-			written[l.DiffID] = true
-			if err := a.add(name, func(w io.Writer) error { return x.layer(ctx, l, w) }); err != nil {
-				return fmt.Errorf("layer %s: %w", l.Descriptor.Digest, err)
-			}
-		}
-		if err := a.addBytes(entry.Config, img.ConfigRaw()); err != nil {
-			return err
-		}
-		raw, err := json.Marshal([]archiveImage{entry})
-		if err != nil {
-			return err
-		}
-		return a.addBytes("manifest.json", raw)
-	})
+	return images, entries, nil
+}
+
+// repoTag gives the name of an image as docker load knows it: one in a registry, with a tag.
+func repoTag(name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	ref, err := reference.Parse(name)
+	if err != nil {
+		return "", err
+	}
+	if ref.Transport != reference.Registry {
+		return "", fmt.Errorf("%w: %q is not the name of an image in a registry", reference.ErrSyntax, name)
+	}
+	if ref.Tag == "" {
+		return "", nil // docker load knows no names with digests
+	}
+	ref.Digest = ""
+	return ref.String(), nil
 }
 
 func (x *exporter) image(ctx context.Context, d ispec.Descriptor) (image.Image, error) {
@@ -103,6 +142,9 @@ func (x *exporter) layer(ctx context.Context, l image.Layer, w io.Writer) error 
 	}
 	plain, err := inflate(v, compression)
 	if err != nil {
+		if verr := v.Verify(); verr != nil { // the cause
+			return verr
+		}
 		return fmt.Errorf("%w: %w", image.ErrMalformed, hideEOF(err))
 	}
 	defer plain.Close()

@@ -15,10 +15,10 @@ import (
 	"github.com/oci-pipeline/oci/image/reference"
 )
 
-// toLayout adds the image to a layout in a directory. Blobs come first and the entry of index.json
+// toLayout adds the images to a layout in a directory. Blobs come first and the entry of index.json
 // last, by a rename: whatever happens in between, the layout is valid.
-func (x *exporter) toLayout(ctx context.Context, d ispec.Descriptor, dest reference.Ref) error {
-	list, err := x.collect(ctx, d)
+func (x *exporter) toLayout(ctx context.Context, items []Item, dest reference.Ref) error {
+	list, err := x.collect(ctx, items)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (x *exporter) toLayout(ctx context.Context, d ispec.Descriptor, dest refere
 			return err
 		}
 	}
-	if err := x.enter(index, d); err != nil {
+	if err := x.enter(index, items); err != nil {
 		return err
 	}
 	raw, err := index.Encode()

@@ -86,6 +86,11 @@ func openTar(ctx context.Context, name string) (*tarFiles, error) {
 	if err != nil {
 		return nil, err
 	}
+	return indexTar(f)
+}
+
+// indexTar is openTar for an open file, which it closes if it fails.
+func indexTar(f *os.File) (*tarFiles, error) {
 	t := &tarFiles{f: f, member: make(map[string]span), link: make(map[string]string)}
 	if err := t.index(); err != nil {
 		f.Close()

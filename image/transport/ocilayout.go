@@ -44,7 +44,7 @@ func OpenLayoutArchive(ctx context.Context, ref reference.Ref) (*Layout, error) 
 	if err != nil {
 		return nil, err
 	}
-	return newLayout(ctx, localLayout{t}, ref)
+	return newLayout(ctx, localLayout{t}, ref) // closes t if it fails
 }
 
 func newLayout(ctx context.Context, from layoutFiles, ref reference.Ref) (*Layout, error) {

@@ -18,15 +18,22 @@ const (
 	spoolRatio = 100
 )
 
-// detect tells how the file is compressed, by its first bytes. Some compressions are known by name
-// only, to say what to do about them.
+// detect tells how the file is compressed, by its first bytes.
 func detect(f *os.File) (image.Compression, error) {
-	var magic [6]byte
+	var magic [magicSize]byte
 	n, err := f.ReadAt(magic[:], 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", err
 	}
-	head := string(magic[:n])
+	return compressionOf(string(magic[:n]))
+}
+
+// magicSize is how many bytes tell a compression.
+const magicSize = 6
+
+// compressionOf tells a compression by the first bytes. Some are known by name only, to say what to do
+// about them.
+func compressionOf(head string) (image.Compression, error) {
 	switch {
 	case strings.HasPrefix(head, gzipMagic):
 		return image.Gzip, nil
@@ -48,35 +55,31 @@ const (
 
 // spool gives a compressed archive (docker save | gzip) as a plain one, in which members can be found:
 // a temporary file that has no name any more, where the system allows that. free is spoolFree.
-func spool(ctx context.Context, f *os.File, c image.Compression, free int64) (_ *os.File, err error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	r, err := inflate(f, c)
+func spool(ctx context.Context, from io.Reader, c image.Compression, free int64) (_ *os.File, err error) {
+	packed := &countingReader{r: from}
+	r, err := inflate(packed, c)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", image.ErrMalformed, hideEOF(err))
 	}
 	defer r.Close()
-	out, err := os.CreateTemp("", "oci-archive-*")
+	out, err := unnamedFile()
 	if err != nil {
 		return nil, err
 	}
-	os.Remove(out.Name()) // where it cannot be removed while it is open, it stays for the system to clear
 	defer func() {
 		if err != nil {
 			out.Close()
 		}
 	}()
-	limit := free + spoolRatio*info.Size()
 	buf := make([]byte, copyBuffer)
 	for total := int64(0); ; {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		n, err := r.Read(buf)
-		if total += int64(n); total > limit {
-			return nil, fmt.Errorf("%w: the archive of %d bytes inflates to more than %d", image.ErrTooLarge, info.Size(), limit)
+		total += int64(n)
+		if c != image.Uncompressed && total > free+spoolRatio*packed.n {
+			return nil, fmt.Errorf("%w: %d bytes of the archive inflate to more than %d", image.ErrTooLarge, packed.n, free+spoolRatio*packed.n)
 		}
 		if _, err := out.Write(buf[:n]); err != nil {
 			return nil, err
@@ -85,8 +88,33 @@ func spool(ctx context.Context, f *os.File, c image.Compression, free int64) (_ 
 			_, err = out.Seek(0, io.SeekStart)
 			return out, err
 		}
+		if err != nil && c == image.Uncompressed {
+			return nil, err // of the reader itself
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", image.ErrMalformed, hideEOF(err))
 		}
 	}
+}
+
+// unnamedFile makes a temporary file that is gone when it is closed. Where an open file cannot be
+// removed, it stays for the system to clear.
+func unnamedFile() (*os.File, error) {
+	f, err := os.CreateTemp("", "oci-archive-*")
+	if err == nil {
+		_ = os.Remove(f.Name())
+	}
+	return f, err
+}
+
+// countingReader counts what is read through it.
+type countingReader struct {
+	r io.Reader
+	n int64
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
 }

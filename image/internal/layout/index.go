@@ -172,6 +172,16 @@ func (x *Index) Remove(name string) int {
 	return before - len(x.entries)
 }
 
+// RemoveUnnamed takes the entries of a digest out that have no name, and tells how many there were.
+func (x *Index) RemoveUnnamed(d digest.Digest) int {
+	before := len(x.entries)
+	x.entries = slices.DeleteFunc(x.entries, func(e entry) bool {
+		_, named := e.desc.Annotations[ispec.AnnotationRefName]
+		return !named && e.desc.Digest == d
+	})
+	return before - len(x.entries)
+}
+
 // Unnamed gives d without the annotation that names it in an index.json: it is valid nowhere else
 // (annotations.md).
 func Unnamed(d ispec.Descriptor) ispec.Descriptor {
