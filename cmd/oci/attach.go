@@ -88,7 +88,6 @@ func (a *app) attach(ctx context.Context, ref reference.Ref, files []string, f a
 	if err != nil {
 		return attached{}, err
 	}
-	defer c.Close()
 	src := registrySource{c, ref}
 	subject, err := src.Resolve(ctx)
 	if err != nil {
@@ -109,7 +108,7 @@ func (a *app) attach(ctx context.Context, ref reference.Ref, files []string, f a
 	if err != nil {
 		return attached{}, err
 	}
-	p := t.progress(a.err)
+	p := a.showProgress(t)
 	defer p.close()
 	at := ref.WithDigest(d.Digest)
 	if err := c.Push(ctx, at, content, d, distribution.PushOptions{Events: p.event, Jobs: t.jobs}); err != nil {

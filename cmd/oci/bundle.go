@@ -48,7 +48,7 @@ func bundleCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.bundle(ctx, s, img, args[1], t.quiet, o)
+			return a.bundle(ctx, s, img, args[1], t, o)
 		},
 	}
 	cmd.Flags().SetInterspersed(false)
@@ -75,12 +75,12 @@ func labelPolicy(s string) (convert.LabelPolicy, error) {
 
 // bundle writes a whole bundle to dir, or nothing. The directory is for its owner only, as the files
 // of a stranger come into it.
-func (a *app) bundle(ctx context.Context, s *store.Store, img image.Image, dir string, quiet bool, o convert.Options) error {
+func (a *app) bundle(ctx context.Context, s *store.Store, img image.Image, dir string, t transferFlags, o convert.Options) error {
 	return publish(dir, func(partial string) error {
 		if err := os.MkdirAll(partial, 0o700); err != nil {
 			return fmt.Errorf("bundle: %w", err)
 		}
-		rootfs, err := a.unpack(ctx, s, img, filepath.Join(partial, rootfsDir), quiet)
+		rootfs, err := a.unpack(ctx, s, img, filepath.Join(partial, rootfsDir), t)
 		if err != nil {
 			return err
 		}

@@ -8,9 +8,13 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/oci-pipeline/oci/distribution"
 )
 
 // app is one invocation: its streams and the values of the flags that every verb has.
@@ -21,6 +25,12 @@ type app struct {
 	global   globalFlags
 	log      *slog.Logger
 	logFile  *os.File
+	notes    notes
+	start    time.Time // of the command
+
+	clientsMu sync.Mutex
+	clients   map[string]*distribution.Client // by the flags that they were made of
+	password  string                          // from --password-stdin
 }
 
 // verb is one row of the command table. Only the verb that the command line names is built:

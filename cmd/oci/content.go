@@ -155,7 +155,6 @@ func blobCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer c.Close()
 			write := func(w io.Writer) error { return copyBlob(ctx, c, ref, ref.Digest, w) }
 			if output == "" {
 				return write(a.out)

@@ -126,7 +126,6 @@ func (d *demo) push(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer c.Close()
 	err = c.Push(ctx, d.ref, d.made, d.made.manifest, distribution.PushOptions{})
 	return "to a registry in this process, " + d.ref.String(), err
 }
@@ -150,7 +149,7 @@ func (d *demo) verify(ctx context.Context) (string, error) {
 }
 
 func (d *demo) unpack(ctx context.Context) (string, error) {
-	rootfs, err := d.a.unpack(ctx, d.store, d.image, filepath.Join(d.dir, "rootfs"), true)
+	rootfs, err := d.a.unpack(ctx, d.store, d.image, filepath.Join(d.dir, "rootfs"), transferFlags{quiet: true})
 	if err != nil {
 		return "", err
 	}
@@ -162,7 +161,7 @@ func (d *demo) unpack(ctx context.Context) (string, error) {
 
 func (d *demo) bundle(ctx context.Context) (string, error) {
 	dir := filepath.Join(d.dir, "bundle")
-	if err := d.a.bundle(ctx, d.store, d.image, dir, true, d.options()); err != nil {
+	if err := d.a.bundle(ctx, d.store, d.image, dir, transferFlags{quiet: true}, d.options()); err != nil {
 		return "", err
 	}
 	b, err := bundle.Load(dir)

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/pflag"
 )
@@ -101,10 +103,41 @@ func (f *formatFlag) Type() string { return "format" }
 // json tells that the output is for programs: JSON, or made of it by a template.
 func (f formatFlag) json() bool { return f != "text" }
 
-// writeJSON writes v indented, with a newline, and without escaping for HTML.
+// writeJSON writes v indented, with a newline, without escaping for HTML, and so that a terminal can show
+// it whatever is in it: encoding/json leaves alone what some terminals obey from U+0080 on.
 func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	raw, err := marshalJSON(v)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, raw, "", "  "); err != nil {
+		return err
+	}
+	b.WriteByte('\n')
+	_, err = w.Write(b.Bytes())
+	return err
+}
+
+// marshalJSON gives v on one line, as writeJSON has it.
+func marshalJSON(v any) ([]byte, error) {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	text := strings.TrimSuffix(b.String(), "\n")
+	if strings.IndexFunc(text, unsafeRune) < 0 {
+		return []byte(text), nil
+	}
+	b.Reset()
+	for _, r := range text {
+		if unsafeRune(r) && r >= 0x7f { // below, it is a space of a json.RawMessage
+			escapeRune(&b, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return []byte(b.String()), nil
 }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 )
@@ -16,7 +19,7 @@ func (a *app) openLog() error {
 	if a.global.debug {
 		level = slog.LevelDebug
 	}
-	w := a.err
+	var w io.Writer = &a.notes
 	if a.global.logTo != "" {
 		f, err := os.OpenFile(a.global.logTo, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
 		if err != nil {
@@ -39,16 +42,32 @@ func (a *app) openLog() error {
 // report writes err for people, and to the log file when there is one: engines read the last
 // error there.
 func (a *app) report(err error) {
-	fmt.Fprintln(a.err, "oci:", err)
-	if hint := hintFor(err); hint != "" {
-		fmt.Fprintln(a.err, "     "+hint)
-	}
+	fmt.Fprintln(a.err, "oci: "+a.errorText(err))
 	if a.logFile != nil && a.log != nil {
 		a.log.Error(err.Error())
 	}
 }
 
+// errorText is err for people, with what to try. What a stranger may have put into it does nothing to a
+// terminal.
+func (a *app) errorText(err error) string {
+	text, hint := err.Error(), hintFor(err)
+	if errors.Is(err, context.Canceled) {
+		text, hint = "interrupted", ""
+		if a.notes.keeps() {
+			hint = "what has come is kept: the same command goes on where it stopped"
+		}
+	}
+	if hint != "" {
+		text += " — hint: " + hint
+	}
+	return safeText(text)
+}
+
 func (a *app) close() {
+	for _, c := range a.clients {
+		_ = c.Close() // ends idle connections only
+	}
 	if a.logFile != nil {
 		a.logFile.Close()
 	}

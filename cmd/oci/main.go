@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 )
 
 func main() {
@@ -19,7 +20,8 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errOut io.Wr
 		fmt.Fprintln(errOut, "oci:", err)
 		return statusGeneral
 	}
-	a := &app{in: in, out: out, err: errOut, args: args}
+	a := &app{in: in, out: out, err: errOut, args: args, start: time.Now()}
+	a.notes.out = errOut
 	defer a.close()
 	err := a.root(args).ExecuteContext(ctx)
 	var exit *exitError

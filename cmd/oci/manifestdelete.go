@@ -42,7 +42,6 @@ func manifestDeleteCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer c.Close()
 			done := deleted{Deleted: []string{}}
 			for _, ref := range refs {
 				if err := c.Delete(ctx, ref); err != nil {

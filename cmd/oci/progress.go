@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
+	"github.com/oci-pipeline/oci/distribution"
 	"github.com/oci-pipeline/oci/image"
 )
 
@@ -52,26 +52,31 @@ type progress struct {
 	mode progressMode  // auto no more
 	bars *mpb.Progress // nil unless mode is tty
 	bar  map[digest.Digest]*mpb.Bar
-	told map[digest.Digest]time.Time // plain: when something was last said of a blob
+	told map[digest.Digest]told // plain: what was last said of a blob
+	// notes get the warnings; nil if nobody keeps them.
+	notes *notes
 }
 
-// plainStep is how long nothing is said of a blob that moves, in plain mode.
-const plainStep = 10 * time.Second
+// told is what was last said of a blob.
+type told struct {
+	began, at    time.Time
+	first, bytes int64
+}
+
+// In plain mode something is said of a blob that moves after plainStep, or after a tenth of it, but not
+// more often than in plainLeast: short transfers are one line.
+const (
+	plainStep  = 10 * time.Second
+	plainLeast = 2 * time.Second
+)
 
 // barWidth leaves room for the digest and the sizes in 80 columns.
 const barWidth = 36
 
-func newProgress(out io.Writer, quiet bool) *progress {
-	if quiet {
-		return newProgressMode(out, progressNone)
-	}
-	return newProgressMode(out, progressAuto)
-}
-
 func newProgressMode(out io.Writer, mode progressMode) *progress {
 	if mode == progressAuto || mode == "" {
 		mode = progressPlain
-		if isTerminal(out) {
+		if isTerminal(out) && os.Getenv("TERM") != "dumb" {
 			mode = progressTTY
 		}
 	}
@@ -81,7 +86,7 @@ func newProgressMode(out io.Writer, mode progressMode) *progress {
 		p.bars = mpb.New(mpb.WithOutput(out), mpb.WithWidth(barWidth))
 		p.bar = map[digest.Digest]*mpb.Bar{}
 	case progressPlain:
-		p.told = map[digest.Digest]time.Time{}
+		p.told = map[digest.Digest]told{}
 	}
 	return p
 }
@@ -93,17 +98,20 @@ func isTerminal(w io.Writer) bool {
 
 // event is an image.EventFunc.
 func (p *progress) event(e image.Event) {
+	if e.Kind == image.EventWarning && p.notes != nil {
+		p.notes.keep(e)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.mode == progressJSON {
-		p.object(e)
+		p.object(objectOf(e))
 		return
 	}
 	switch e.Kind {
 	case image.EventRetry:
 		p.line("%s: %v; trying again", subject(e), e.Err)
 	case image.EventWarning:
-		p.line("warning: %s: %v", subject(e), e.Err)
+		p.line("%s", warningText(e))
 	}
 	switch p.mode {
 	case progressTTY:
@@ -122,36 +130,96 @@ func (p *progress) tell(e image.Event) {
 	case image.EventReused:
 		p.line("%s %s present", subject(e), size(d.Size))
 	case image.EventStarted:
-		p.told[d.Digest] = time.Now()
-		if e.Bytes > 0 {
-			p.line("%s resumed at %s of %s", subject(e), size(e.Bytes), size(d.Size))
-		}
+		now := time.Now()
+		p.told[d.Digest] = told{now, now, e.Bytes, e.Bytes}
+		p.resumed(e)
 	case image.EventProgress:
-		if now := time.Now(); now.Sub(p.told[d.Digest]) >= plainStep && e.Bytes < d.Size {
-			p.told[d.Digest] = now
-			p.line("%s %s of %s", subject(e), size(e.Bytes), size(d.Size))
-		}
+		p.passed(e, time.Now())
 	}
 }
 
-// eventObject is a line of --progress=json.
-type eventObject struct {
-	Kind   image.EventKind `json:"kind"`
-	Ref    string          `json:"ref,omitempty"`
-	Digest digest.Digest   `json:"digest,omitempty"`
-	Bytes  int64           `json:"bytes"`
-	Total  int64           `json:"total"`
-	Error  string          `json:"error,omitempty"`
+// resumed says that a blob goes on where it was broken off.
+func (p *progress) resumed(e image.Event) {
+	if e.Bytes > 0 && e.Bytes < e.Descriptor.Size {
+		p.line("%s resumed at %d %% (%s of %s)", subject(e), percent(e.Bytes, e.Descriptor.Size), size(e.Bytes), size(e.Descriptor.Size))
+	}
 }
 
-func (p *progress) object(e image.Event) {
-	o := eventObject{Kind: e.Kind, Ref: e.Ref, Digest: e.Descriptor.Digest, Bytes: e.Bytes, Total: e.Total}
+// passed says how far a blob is, now and then.
+func (p *progress) passed(e image.Event, now time.Time) {
+	d := e.Descriptor
+	last, ok := p.told[d.Digest]
+	if !ok || e.Bytes >= d.Size {
+		return
+	}
+	since := now.Sub(last.at)
+	if since < plainLeast || since < plainStep && e.Bytes-last.bytes < d.Size/10 {
+		return
+	}
+	speed := float64(e.Bytes-last.first) / now.Sub(last.began).Seconds()
+	p.line("%s %d %%, %s of %s, %s/s", subject(e), percent(e.Bytes, d.Size), size(e.Bytes), size(d.Size), size(int64(speed)))
+	last.at, last.bytes = now, e.Bytes
+	p.told[d.Digest] = last
+}
+
+func percent(n, all int64) int64 {
+	if all <= 0 {
+		return 0
+	}
+	return int64(float64(n) / float64(all) * 100)
+}
+
+// eventObject is a line of --progress=json. `oci help output` documents the fields.
+type eventObject struct {
+	Kind      image.EventKind `json:"kind"`
+	Ref       string          `json:"ref,omitempty"`
+	Digest    digest.Digest   `json:"digest,omitempty"`
+	MediaType string          `json:"mediaType,omitempty"`
+	Bytes     int64           `json:"bytes"`
+	Total     int64           `json:"total"`
+	Host      string          `json:"host,omitempty"`
+	WaitMs    int64           `json:"waitMs,omitempty"`
+	Error     string          `json:"error,omitempty"`
+}
+
+// eventWait is the kind of a wait, which no stage emits: the client tells it.
+const eventWait image.EventKind = "wait"
+
+func objectOf(e image.Event) eventObject {
+	d := e.Descriptor
+	o := eventObject{Kind: e.Kind, Ref: e.Ref, Digest: d.Digest, MediaType: d.MediaType, Bytes: e.Bytes, Total: e.Total}
+	if o.Total == 0 {
+		o.Total = d.Size
+	}
 	if e.Err != nil {
 		o.Error = e.Err.Error()
 	}
-	if raw, err := json.Marshal(o); err == nil {
-		p.line("%s", raw)
+	return o
+}
+
+func (p *progress) object(o eventObject) {
+	if raw, err := marshalJSON(o); err == nil {
+		p.write(string(raw) + "\n")
 	}
+}
+
+// wait tells of a wait.
+func (p *progress) wait(w distribution.Wait) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mode == progressJSON {
+		p.object(eventObject{Kind: eventWait, Host: w.Host, WaitMs: w.For.Milliseconds(), Error: w.Err.Error()})
+		return
+	}
+	p.line("%s", waitText(w))
+}
+
+// Write lets a log go between the bars.
+func (p *progress) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.write(string(b))
+	return len(b), nil
 }
 
 // draw moves the bar of the event's blob.
@@ -160,6 +228,9 @@ func (p *progress) draw(e image.Event) {
 	bar := p.bar[d]
 	switch e.Kind {
 	case image.EventStarted, image.EventReused:
+		if e.Kind == image.EventStarted {
+			p.resumed(e)
+		}
 		if bar == nil {
 			bar = p.bars.AddBar(e.Descriptor.Size,
 				mpb.PrependDecorators(decor.Name(short(d)+" ")),
@@ -189,7 +260,11 @@ func (p *progress) draw(e image.Event) {
 
 // line writes between the bars where there are some.
 func (p *progress) line(format string, args ...any) {
-	text := fmt.Sprintf(format, args...) + "\n"
+	p.write(safeText(fmt.Sprintf(format, args...)) + "\n")
+}
+
+// write writes whole lines.
+func (p *progress) write(text string) {
 	if p.bars != nil {
 		_, _ = p.bars.Write([]byte(text))
 		return
@@ -199,6 +274,9 @@ func (p *progress) line(format string, args ...any) {
 
 // close ends the bars, those of unfinished blobs too, and waits until they are drawn.
 func (p *progress) close() {
+	if p.notes != nil {
+		p.notes.hide(p)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.bars == nil {

@@ -20,18 +20,18 @@ func TestProgressLines(t *testing.T) {
 		{Kind: image.EventDone, Descriptor: d},
 		{Kind: image.EventReused, Descriptor: d},
 	}
-	for quiet, want := range map[bool]string{
-		false: "2d711642b726: connection reset; trying again\n2d711642b726 1.5 MB fetched\n2d711642b726 1.5 MB present\n",
-		true:  "2d711642b726: connection reset; trying again\n",
+	for mode, want := range map[progressMode]string{
+		progressAuto: "2d711642b726: connection reset; trying again\n2d711642b726 1.5 MB fetched\n2d711642b726 1.5 MB present\n",
+		progressNone: "2d711642b726: connection reset; trying again\n",
 	} {
 		var b strings.Builder
-		p := newProgress(&b, quiet)
+		p := newProgressMode(&b, mode)
 		for _, e := range events {
 			p.event(e)
 		}
 		p.close()
 		if b.String() != want {
-			t.Errorf("quiet %v: got %q, want %q", quiet, b.String(), want)
+			t.Errorf("%s: got %q, want %q", mode, b.String(), want)
 		}
 	}
 }

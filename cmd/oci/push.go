@@ -105,7 +105,7 @@ func chooseOut(ctx context.Context, s *store.Store, d ispec.Descriptor, to place
 
 // deliver writes to another place what was chosen for it, and beside it what refers to it.
 func (a *app) deliver(ctx context.Context, s *store.Store, out outgoing, to reference.Ref, t transferFlags, also []ispec.Descriptor) error {
-	p := t.progress(a.err)
+	p := a.showProgress(t)
 	defer p.close()
 	if to.Transport != reference.Registry {
 		o := transport.ExportOptions{Platform: out.want, Events: p.event, All: out.all, Also: also}
@@ -115,7 +115,6 @@ func (a *app) deliver(ctx context.Context, s *store.Store, out outgoing, to refe
 	if err != nil {
 		return err
 	}
-	defer c.Close()
 	o := distribution.PushOptions{Events: p.event, Jobs: t.jobs, MountFrom: out.mountFrom}
 	err = c.Push(ctx, to, s, out.Descriptor, o)
 	for _, r := range also {

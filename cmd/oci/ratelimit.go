@@ -37,7 +37,6 @@ func ratelimitCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer c.Close()
 			r, err := c.RateLimit(ctx, ref)
 			if err != nil {
 				return err

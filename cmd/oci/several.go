@@ -108,7 +108,7 @@ func (a *app) fetchReferrers(ctx context.Context, s *store.Store, src transport.
 			subjects = append(subjects, m)
 		}
 	}
-	p := t.progress(a.err)
+	p := a.showProgress(t)
 	defer p.close()
 	w := &referrerWalk{find: find, seen: map[digest.Digest]bool{}}
 	var list []ispec.Descriptor

@@ -27,7 +27,9 @@ func openLayers(s *store.Store, o unpack.Options, events image.EventFunc) (*snap
 // unpackLayers unpacks the layers of the image that are not there yet and gives the directories to
 // stack.
 func (r *imageRun) unpackLayers(ctx context.Context) ([]string, error) {
-	p := newProgress(r.a.err, r.f.t.quiet || !isTerminal(r.a.err))
+	t := r.f.t
+	t.quiet = t.quiet || !isTerminal(r.a.err)
+	p := r.a.showProgress(t)
 	defer p.close()
 	o := r.a.unpackOptions()
 	defer summarise(o.Logger)

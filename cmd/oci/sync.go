@@ -171,7 +171,6 @@ func (r *syncRun) tags(ctx context.Context, p place) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer c.Close()
 		return c.Tags(ctx, p.ref)
 	}
 	src, err := transport.Open(ctx, p.ref)
@@ -250,7 +249,6 @@ func (r *syncRun) prune(ctx context.Context, e *syncEntry, chosen []string) erro
 	if err != nil {
 		return err
 	}
-	defer c.Close()
 	for _, tag := range tags {
 		if slices.Contains(chosen, tag) || referrersTag(tag) {
 			continue

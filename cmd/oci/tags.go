@@ -42,7 +42,6 @@ func tagsCommand(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				defer c.Close()
 				if list.Tags, err = c.Tags(ctx, ref); err != nil {
 					return err
 				}
@@ -116,7 +115,6 @@ func catalogCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer c.Close()
 			list, err := c.Catalog(ctx, args[0])
 			if err != nil {
 				return err

@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
-	"time"
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/oci-pipeline/oci/distribution"
-	"github.com/oci-pipeline/oci/distribution/credential"
 	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/image/reference"
 	"github.com/oci-pipeline/oci/image/store"
@@ -22,14 +19,15 @@ import (
 
 // transferFlags are the flags of every verb that may talk to a registry.
 type transferFlags struct {
-	platform, authFile, creds string
-	insecure, quiet           bool
-	mode                      progressMode
-	jobs                      int
-	network                   networkFlags
-	artifacts                 bool     // takes what is no container image too
-	platforms                 []string // of the verbs that take several; settle makes one of them platform
-	all                       bool     // all platforms
+	accessFlags
+	platform  string
+	quiet     bool
+	mode      progressMode
+	noTTY     bool
+	jobs      int
+	artifacts bool     // takes what is no container image too
+	platforms []string // of the verbs that take several; settle makes one of them platform
+	all       bool     // all platforms
 }
 
 func (t *transferFlags) register(f *pflag.FlagSet) {
@@ -67,14 +65,6 @@ func (t *transferFlags) registerMoves(f *pflag.FlagSet) {
 	t.registerQuiet(f)
 }
 
-// registerAccess has the flags of a registry without those that choose an image.
-func (t *transferFlags) registerAccess(f *pflag.FlagSet) {
-	f.BoolVar(&t.insecure, "insecure", false, "allow plain http and unproved certificates; loopback may always speak http")
-	f.StringVar(&t.authFile, "authfile", "", "read credentials from this `file` only")
-	f.StringVar(&t.creds, "creds", "", "`user:password` for the registry")
-	t.network.register(f)
-}
-
 func (t *transferFlags) registerJobs(f *pflag.FlagSet) {
 	f.IntVarP(&t.jobs, "jobs", "j", 0, "`number` of blobs to move at once")
 }
@@ -82,37 +72,7 @@ func (t *transferFlags) registerJobs(f *pflag.FlagSet) {
 func (t *transferFlags) registerQuiet(f *pflag.FlagSet) {
 	f.BoolVarP(&t.quiet, "quiet", "q", false, "show no progress, as --progress=none")
 	f.Var(&t.mode, "progress", "`how` progress is shown: auto, tty, plain, json or none")
-}
-
-// progress shows what is transferred as the flags ask.
-func (t *transferFlags) progress(out io.Writer) *progress {
-	if t.quiet {
-		return newProgressMode(out, progressNone)
-	}
-	return newProgressMode(out, t.mode)
-}
-
-// How long a silent registry, and trying again, may keep a person waiting.
-const (
-	idleRegistry = 15 * time.Second
-	retryBudget  = 30 * time.Second
-)
-
-// client makes the registry client that the flags ask for.
-func (a *app) client(t transferFlags) (*distribution.Client, error) {
-	// A registry that says nothing is given up in under a minute; a transfer that makes progress is not.
-	o := distribution.Options{Insecure: t.insecure, UserAgent: "oci/" + version, Logger: a.log, IdleTimeout: idleRegistry, Retry: distribution.Retry{Budget: retryBudget}}
-	o.Warn = func(host, text string) { fmt.Fprintf(a.err, "warning of %s: %s\n", host, text) }
-	if t.creds != "" {
-		user, password, _ := strings.Cut(t.creds, ":")
-		o.Credentials = credential.Static{Username: user, Password: password}
-	} else {
-		o.Credentials = credential.New(credential.Options{File: t.authFile})
-	}
-	if err := t.network.apply(&o); err != nil {
-		return nil, err
-	}
-	return distribution.New(o)
+	f.BoolVar(&t.noTTY, "no-tty", false, "show progress in lines though standard error is a terminal, as --progress=plain")
 }
 
 // sink gives a store the shape that the client writes into.
@@ -168,7 +128,7 @@ func (a *app) fetch(ctx context.Context, s *store.Store, ref reference.Ref, t tr
 	if len(t.platforms) > 0 {
 		return a.fetchSeveral(ctx, s, ref, t)
 	}
-	p := t.progress(a.err)
+	p := a.showProgress(t)
 	defer p.close()
 	if t.all {
 		return a.fetchAll(ctx, s, ref, t, p)
@@ -203,7 +163,6 @@ func (a *app) pullRegistry(ctx context.Context, s *store.Store, ref reference.Re
 	if err != nil {
 		return ispec.Descriptor{}, pulled{}, err
 	}
-	defer c.Close()
 	r, err := c.Pull(ctx, ref, sink{s}, distribution.PullOptions{Platform: want, Events: p.event, Jobs: t.jobs, Artifacts: t.artifacts})
 	if err != nil {
 		return ispec.Descriptor{}, pulled{}, err

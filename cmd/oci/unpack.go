@@ -34,7 +34,7 @@ func unpackCommand(a *app) *cobra.Command {
 				return err
 			}
 			err = publish(args[1], func(partial string) error {
-				_, err := a.unpack(ctx, s, img, partial, t.quiet)
+				_, err := a.unpack(ctx, s, img, partial, t)
 				return err
 			})
 			if err == nil && !t.quiet {
@@ -54,8 +54,8 @@ func registerPull(cmd *cobra.Command, policy *string) {
 }
 
 // unpack writes the merged root file system of img to dir.
-func (a *app) unpack(ctx context.Context, s *store.Store, img image.Image, dir string, quiet bool) (unpack.Rootfs, error) {
-	p := newProgress(a.err, quiet)
+func (a *app) unpack(ctx context.Context, s *store.Store, img image.Image, dir string, t transferFlags) (unpack.Rootfs, error) {
+	p := a.showProgress(t)
 	defer p.close()
 	o := a.unpackOptions()
 	o.Events = p.event
