@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -103,17 +102,6 @@ func (a *app) printHistory(rows []historyRow, whole bool) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", orDash(layer), orDash(created), orDash(by), size(r.Size), orDash(oneLine(r.Comment)))
 	}
 	return w.Flush()
-}
-
-// oneLine makes text of an image safe for a terminal, on one line.
-func oneLine(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
-			return '�'
-		}
-		return r
-	}, s)
 }
 
 // descriptorText is a descriptor on one line.

@@ -41,14 +41,14 @@ func imagesCommand(a *app) *cobra.Command {
 				return format.write(a.out, rows)
 			case quiet:
 				for _, r := range rows {
-					fmt.Fprintln(a.out, r.Name)
+					fmt.Fprintln(a.out, oneLine(r.Name))
 				}
 				return nil
 			}
 			w := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
 			fmt.Fprintln(w, "NAME\tDIGEST\tPLATFORM\tSIZE")
 			for _, r := range rows {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.Name, r.Digest[:min(len(r.Digest), len("sha256:")+12)], orDash(r.Platform), size(r.Size))
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", oneLine(r.Name), r.Digest[:min(len(r.Digest), len("sha256:")+12)], orDash(oneLine(r.Platform)), size(r.Size))
 			}
 			return w.Flush()
 		},

@@ -98,7 +98,7 @@ func (a *app) pullAs(ctx context.Context, s *store.Store, ref reference.Ref, f p
 		err = a.pullReferrers(ctx, s, ref, &done, t)
 	}
 	if err != nil && errHave == nil && f.policy == pullNewer && unreachable(err) {
-		fmt.Fprintf(a.err, "warning: %v; the image that is here will do\n", err)
+		fmt.Fprintf(a.err, "warning: %s; the image that is here will do\n", message(err.Error()))
 		return have, nil
 	}
 	return done, err

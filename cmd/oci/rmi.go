@@ -34,7 +34,7 @@ func rmiCommand(a *app) *cobra.Command {
 					if err = s.Untag(ctx, name); err != nil {
 						break
 					}
-					fmt.Fprintln(a.out, name)
+					fmt.Fprintln(a.out, oneLine(name))
 				}
 				if err != nil {
 					failed = append(failed, err)

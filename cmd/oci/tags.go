@@ -88,7 +88,7 @@ func (a *app) printNames(format formatFlag, v any, names []string) error {
 		return format.write(a.out, v)
 	}
 	for _, n := range names {
-		if _, err := fmt.Fprintln(a.out, n); err != nil {
+		if _, err := fmt.Fprintln(a.out, oneLine(n)); err != nil {
 			return err
 		}
 	}
