@@ -41,9 +41,10 @@ type Manifests interface {
 	// DeleteManifest forgets the manifest d and every tag of repo that names it; ErrInUse if
 	// something that stays needs it.
 	DeleteManifest(ctx context.Context, repo string, d digest.Digest) error
-	// Referrers lists the manifests of repo whose subject is d, as Referrer describes them,
-	// in a stable order; none is not an error, nor is an unknown repository.
-	Referrers(ctx context.Context, repo string, d digest.Digest) ([]ispec.Descriptor, error)
+	// Referrers gives yield the manifests of repo whose subject is d, as Referrer describes them,
+	// in the order of their digests and only those after the digest after, until yield returns
+	// false. None is not an error, nor is an unknown repository.
+	Referrers(ctx context.Context, repo string, d, after digest.Digest, yield func(ispec.Descriptor) bool) error
 }
 
 // Tags is the part of a Backend that keeps names.

@@ -71,16 +71,11 @@ func (p *Pool) reaches(ctx context.Context, d digest.Digest) (bool, error) {
 }
 
 func (p *Pool) decoded(ctx context.Context, d digest.Digest) (content, error) {
-	m, err := p.Manifest(ctx, "", d)
-	if err != nil {
-		return content{}, err
+	m, err := p.proved(ctx, d)
+	if err == nil {
+		err = m.invalid
 	}
-	c, err := decode(m.Raw, m.Descriptor.MediaType)
-	if err != nil {
-		// No error of the request, whatever it is: the text is all that is kept.
-		return content{}, fmt.Errorf("read %s: %v", d, err) //nolint:errorlint // see above
-	}
-	return c, nil
+	return m.content, err
 }
 
 // children gives the digests of the manifests in the index d; none if it is no index, or gone.

@@ -23,7 +23,10 @@ type Options struct {
 	TempDir string
 	// UploadAge is how long an upload session lives without a request; 1 h if 0.
 	UploadAge time.Duration
-	// Logger gets what a Backend failed with; nil discards.
+	// Stall is how long a client may take for the next step of a body (64 KiB to here, 256 KiB from
+	// here; a manifest has twice the time as a whole) before its connection is closed; no limit if 0.
+	Stall time.Duration
+	// Logger gets each request, at level info, and what a Backend failed with; nil discards.
 	Logger *slog.Logger
 }
 
@@ -33,6 +36,7 @@ type Handler struct {
 	o       Options
 	log     *slog.Logger
 	uploads sessions
+	budget  budget
 	// graph keeps deletes away from between the look for the blobs of a manifest and its names.
 	graph sync.RWMutex
 }
@@ -50,7 +54,10 @@ func New(b Backend, o Options) *Handler {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Handler{back: b, o: o, log: log, uploads: sessions{dir: o.TempDir, age: o.UploadAge, open: map[string]*session{}}}
+	return &Handler{
+		back: b, o: o, log: log, budget: newBudget(),
+		uploads: sessions{dir: o.TempDir, age: o.UploadAge, wait: sessionWait, open: map[string]*session{}},
+	}
 }
 
 // Close drops every unfinished upload and its temporary file.
@@ -113,6 +120,12 @@ func route(path string) (k kind, name, last string) {
 
 // ServeHTTP answers one request of the distribution API.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x, watched := h.begin(w, r)
+	defer x.end(h, r)
+	h.serve(x, watched)
+}
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	// Docker's clients take this as the sign of a v2 registry.
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	w.Header().Set("X-Content-Type-Options", "nosniff")

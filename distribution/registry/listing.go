@@ -2,6 +2,7 @@ package registry
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"sort"
 	"strconv"
 
+	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -99,6 +101,10 @@ func (h *Handler) catalog(w http.ResponseWriter, r *http.Request) {
 	h.writeJSON(w, r, "application/json", map[string][]string{"repositories": list})
 }
 
+// referrersPage is how many bytes of descriptors one answer has at least if there is another page.
+// Clients take indexes of 4 MiB; annotations may make one descriptor larger than that.
+const referrersPage = 1 << 20
+
 func (h *Handler) referrers(w http.ResponseWriter, r *http.Request, name, ref string) {
 	if h.o.NoReferrersAPI || !reading(r) {
 		writeFailure(w, failure{http.StatusNotFound, "UNSUPPORTED", "no referrers API", nil})
@@ -109,24 +115,69 @@ func (h *Handler) referrers(w http.ResponseWriter, r *http.Request, name, ref st
 		h.answer(w, r, err, failure{})
 		return
 	}
-	list, err := h.back.Referrers(r.Context(), name, d)
+	leave, err := h.budget.slot(r.Context())
+	if err != nil {
+		return // the client is gone
+	}
+	body, last, err := h.referrersBody(r, name, d)
+	leave()
 	if err != nil {
 		h.answer(w, r, err, nameUnknown(name))
 		return
 	}
-	out := make([]ispec.Descriptor, 0, len(list)) // an empty list, never null
-	want := r.URL.Query().Get("artifactType")
-	for _, m := range list {
-		if want == "" || m.ArtifactType == want {
-			out = append(out, m)
-		}
+	release, err := h.budget.held(int64(len(body)))
+	if err != nil {
+		h.answer(w, r, err, failure{})
+		return
 	}
+	defer release()
+	q := r.URL.Query()
+	want := q.Get("artifactType")
 	if want != "" {
 		w.Header().Set("Oci-Filters-Applied", "artifactType")
 	}
-	idx := ispec.Index{MediaType: ispec.MediaTypeImageIndex, Manifests: out}
-	idx.SchemaVersion = 2
-	h.writeJSON(w, r, ispec.MediaTypeImageIndex, idx)
+	if last != "" {
+		next := url.Values{"last": {last.String()}}
+		if want != "" {
+			next.Set("artifactType", want)
+		}
+		w.Header().Set("Link", fmt.Sprintf(`</v2/%s/referrers/%s?%s>; rel="next"`, name, d, next.Encode()))
+	}
+	h.writeBody(w, r, ispec.MediaTypeImageIndex, body)
+}
+
+// referrersBody gives one page, and the digest that it ends with if another one follows.
+func (h *Handler) referrersBody(r *http.Request, name string, d digest.Digest) (body []byte, last digest.Digest, err error) {
+	q := r.URL.Query()
+	want := q.Get("artifactType")
+	list := []json.RawMessage{} // an empty list, never null
+	var bytes int
+	var at digest.Digest
+	var failed error
+	err = h.back.Referrers(r.Context(), name, d, digest.Digest(q.Get("last")), func(m ispec.Descriptor) bool {
+		if want != "" && m.ArtifactType != want {
+			return true
+		}
+		if bytes >= referrersPage {
+			last = at
+			return false
+		}
+		var raw []byte
+		if raw, failed = json.Marshal(m); failed != nil {
+			return false
+		}
+		list, bytes, at = append(list, raw), bytes+len(raw), m.Digest
+		return true
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return nil, "", err
+	}
+	body, err = json.Marshal(struct {
+		SchemaVersion int               `json:"schemaVersion"`
+		MediaType     string            `json:"mediaType"`
+		Manifests     []json.RawMessage `json:"manifests"`
+	}{2, ispec.MediaTypeImageIndex, list})
+	return body, last, err
 }
 
 func (h *Handler) writeJSON(w http.ResponseWriter, r *http.Request, mediaType string, v any) {
@@ -135,6 +186,10 @@ func (h *Handler) writeJSON(w http.ResponseWriter, r *http.Request, mediaType st
 		h.answer(w, r, err, failure{})
 		return
 	}
+	h.writeBody(w, r, mediaType, body)
+}
+
+func (h *Handler) writeBody(w http.ResponseWriter, r *http.Request, mediaType string, body []byte) {
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)

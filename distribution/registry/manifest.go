@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -12,13 +13,40 @@ import (
 
 // content is what the registry reads in a manifest or index. Everything else is the client's.
 type content struct {
-	MediaType    string              `json:"mediaType"`
-	ArtifactType string              `json:"artifactType"`
-	Config       *ispec.Descriptor   `json:"config"`
-	Layers       []ispec.Descriptor  `json:"layers"`
-	Manifests    *[]ispec.Descriptor `json:"manifests"` // nil in what is no index
-	Subject      *ispec.Descriptor   `json:"subject"`
-	Annotations  map[string]string   `json:"annotations"`
+	MediaType    string            `json:"mediaType"`
+	ArtifactType string            `json:"artifactType"`
+	Config       *ispec.Descriptor `json:"config"`
+	Layers       descriptors       `json:"layers"`
+	Manifests    *descriptors      `json:"manifests"` // nil in what is no index
+	Subject      *ispec.Descriptor `json:"subject"`
+	Annotations  map[string]string `json:"annotations"`
+}
+
+// descriptors is a list that stops growing: "{}," is three bytes for a client, and forty times that
+// in memory.
+type descriptors []ispec.Descriptor
+
+// UnmarshalJSON reads the list one by one.
+func (l *descriptors) UnmarshalJSON(raw []byte) error {
+	if string(raw) == "null" {
+		return nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if t, err := dec.Token(); err != nil || t != json.Delim('[') {
+		return fmt.Errorf("%w: descriptors are no array", ErrInvalid)
+	}
+	*l = descriptors{} // empty is not absent
+	for dec.More() {
+		if len(*l) == image.MaxManifests {
+			return fmt.Errorf("%w: more than %d descriptors", ErrInvalid, image.MaxManifests)
+		}
+		var d ispec.Descriptor
+		if err := dec.Decode(&d); err != nil {
+			return err
+		}
+		*l = append(*l, d)
+	}
+	return nil
 }
 
 // decode reads raw. mediaType is what the client or the store says it is, "" if nothing does.
@@ -26,7 +54,7 @@ type content struct {
 func decode(raw []byte, mediaType string) (content, error) {
 	var c content
 	if err := json.Unmarshal(raw, &c); err != nil {
-		return content{}, fmt.Errorf("%w: not a JSON object: %w", ErrInvalid, err)
+		return content{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if c.Manifests != nil && (c.Layers != nil || c.Config != nil) {
 		// One document with two readings is how CVE-2021-41190 hid an image.
@@ -61,7 +89,11 @@ func Referrer(m Manifest) (subject digest.Digest, d ispec.Descriptor) {
 	if err != nil || c.Subject == nil {
 		return "", ispec.Descriptor{}
 	}
-	d = ispec.Descriptor{
+	return c.Subject.Digest, c.referrer(m)
+}
+
+func (c content) referrer(m Manifest) ispec.Descriptor {
+	d := ispec.Descriptor{
 		MediaType:    c.MediaType,
 		Digest:       m.Descriptor.Digest,
 		Size:         int64(len(m.Raw)),
@@ -71,7 +103,7 @@ func Referrer(m Manifest) (subject digest.Digest, d ispec.Descriptor) {
 	if d.ArtifactType == "" && c.Config != nil {
 		d.ArtifactType = c.Config.MediaType
 	}
-	return c.Subject.Digest, d
+	return d
 }
 
 // blobs lists what a manifest needs beside it: the config and the layers that are meant to be

@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +11,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-pipeline/oci/image"
 )
 
 func (h *Handler) manifest(w http.ResponseWriter, r *http.Request, name, ref string) {
@@ -50,10 +54,11 @@ func (h *Handler) serveManifest(w http.ResponseWriter, r *http.Request, name, re
 	if err != nil {
 		return err
 	}
-	m, err := h.back.Manifest(r.Context(), name, d)
+	m, release, err := h.heldManifest(r.Context(), name, d)
 	if err != nil {
 		return err
 	}
+	defer release()
 	hdr := w.Header()
 	etag := `"` + d.String() + `"`
 	hdr.Set("Docker-Content-Digest", d.String())
@@ -66,9 +71,26 @@ func (h *Handler) serveManifest(w http.ResponseWriter, r *http.Request, name, re
 	hdr.Set("Content-Length", strconv.Itoa(len(m.Raw)))
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodGet {
+		if x, ok := w.(*paced); ok {
+			x.extend(manifestStalls)
+		}
 		_, _ = w.Write(m.Raw) // a client that is gone needs no answer
 	}
 	return nil
+}
+
+// heldManifest reads a manifest, whose memory counts until release.
+func (h *Handler) heldManifest(ctx context.Context, name string, d digest.Digest) (m Manifest, release func(), err error) {
+	leave, err := h.budget.slot(ctx)
+	if err != nil {
+		return Manifest{}, nil, err
+	}
+	defer leave()
+	if m, err = h.back.Manifest(ctx, name, d); err != nil {
+		return Manifest{}, nil, err
+	}
+	release, err = h.budget.held(int64(len(m.Raw)))
+	return m, release, err
 }
 
 func (h *Handler) putManifest(w http.ResponseWriter, r *http.Request, name, ref string) error {
@@ -76,6 +98,14 @@ func (h *Handler) putManifest(w http.ResponseWriter, r *http.Request, name, ref 
 	if err != nil {
 		return err
 	}
+	if x, ok := w.(*paced); ok {
+		x.within(r, manifestStalls)
+	}
+	release, err := h.budget.incoming(r.Context(), r.ContentLength, h.o.MaxManifest)
+	if err != nil {
+		return err
+	}
+	defer release()
 	m, c, err := h.readManifest(r, want)
 	if err != nil {
 		return err
@@ -129,24 +159,61 @@ func putTarget(r *http.Request, ref string) (tags []string, want digest.Digest, 
 	return tags, want, nil
 }
 
-// readManifest reads and proves the body of a push.
-func (h *Handler) readManifest(r *http.Request, want digest.Digest) (Manifest, content, error) {
-	raw, err := io.ReadAll(io.LimitReader(r.Body, h.o.MaxManifest+1))
+// maxQuotes bounds the strings of a pushed manifest, each of which costs its decoder more than it costs
+// the client. An index of 10,000 entries with ten annotations each has as many.
+const maxQuotes = 1 << 20
+
+// readBody reads the body of a push, which is one manifest.
+func (h *Handler) readBody(r *http.Request) ([]byte, error) {
+	large := failure{
+		http.StatusRequestEntityTooLarge, "SIZE_INVALID",
+		fmt.Sprintf("manifest larger than %d bytes", h.o.MaxManifest), nil,
+	}
+	var raw []byte
+	var err error
+	switch {
+	case r.ContentLength > h.o.MaxManifest:
+		_, _ = io.CopyN(io.Discard, r.Body, 1<<20) // so that the client sees the answer, and not a reset connection
+		return nil, large
+	case r.ContentLength >= 0:
+		raw = make([]byte, r.ContentLength)
+		_, err = io.ReadFull(r.Body, raw)
+	default:
+		raw, err = io.ReadAll(io.LimitReader(r.Body, h.o.MaxManifest+1))
+	}
 	if err != nil {
-		return Manifest{}, content{}, manifestInvalid("the body ended early")
+		return nil, manifestInvalid("the body ended early")
 	}
 	if int64(len(raw)) > h.o.MaxManifest {
-		return Manifest{}, content{}, failure{
-			http.StatusRequestEntityTooLarge, "SIZE_INVALID",
-			fmt.Sprintf("manifest larger than %d bytes", h.o.MaxManifest), nil,
-		}
+		return nil, large
 	}
+	return raw, nil
+}
+
+// readManifest reads and proves the body of a push.
+func (h *Handler) readManifest(r *http.Request, want digest.Digest) (Manifest, content, error) {
+	raw, err := h.readBody(r)
+	if err != nil {
+		return Manifest{}, content{}, err
+	}
+	if bytes.Count(raw, []byte{'"'}) > maxQuotes {
+		return Manifest{}, content{}, manifestInvalid("too many strings")
+	}
+	leave, err := h.budget.slot(r.Context())
+	if err != nil {
+		return Manifest{}, content{}, err
+	}
+	defer leave()
 	got := digest.FromBytes(raw)
 	if want != "" {
 		got = want.Algorithm().FromBytes(raw)
 	}
 	if want != "" && got != want {
 		return Manifest{}, content{}, digestInvalid(fmt.Sprintf("got %s, want %s", got, want))
+	}
+	// What clients would read in two ways, or not at all, is not taken.
+	if _, err := image.DetectMediaType(raw); err != nil {
+		return Manifest{}, content{}, manifestInvalid(err.Error())
 	}
 	c, err := decode(raw, contentType(r.Header.Get("Content-Type")))
 	if err != nil {

@@ -2,11 +2,11 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -144,24 +144,25 @@ func (m *Memory) DeleteManifest(_ context.Context, repo string, d digest.Digest)
 	return nil
 }
 
-// Referrers lists the manifests of repo whose subject is d, by digest.
-func (m *Memory) Referrers(_ context.Context, repo string, d digest.Digest) ([]ispec.Descriptor, error) {
+// Referrers gives the manifests of repo whose subject is d.
+func (m *Memory) Referrers(_ context.Context, repo string, d, after digest.Digest, yield func(ispec.Descriptor) bool) error {
 	m.mu.RLock()
-	defer m.mu.RUnlock()
-	r := m.repos[repo]
-	if r == nil {
-		return nil, nil
-	}
 	var list []ispec.Descriptor
-	for _, man := range r.manifests {
-		if subject, desc := Referrer(man); subject == d {
-			list = append(list, desc)
+	if r := m.repos[repo]; r != nil {
+		for _, man := range r.manifests {
+			if subject, desc := Referrer(man); subject == d && desc.Digest > after {
+				list = append(list, desc)
+			}
 		}
 	}
-	slices.SortFunc(list, func(a, b ispec.Descriptor) int {
-		return strings.Compare(a.Digest.String(), b.Digest.String())
-	})
-	return list, nil
+	m.mu.RUnlock()
+	slices.SortFunc(list, func(a, b ispec.Descriptor) int { return cmp.Compare(a.Digest, b.Digest) })
+	for _, desc := range list {
+		if !yield(desc) {
+			return nil
+		}
+	}
+	return nil
 }
 
 // Resolve gives what tag names in repo.

@@ -69,6 +69,7 @@ func (PlainNames) Split(name string) (repo, ref string, ok bool) {
 type Pool struct {
 	content Content
 	naming  Naming
+	cache   cache
 }
 
 var _ Backend = (*Pool)(nil)
@@ -107,23 +108,37 @@ func (p *Pool) DeleteBlob(ctx context.Context, _ string, d digest.Digest) error 
 
 // Manifest reads the manifest d and proves it.
 func (p *Pool) Manifest(ctx context.Context, _ string, d digest.Digest) (Manifest, error) {
+	m, err := p.proved(ctx, d)
+	return m.Manifest, err
+}
+
+func (p *Pool) proved(ctx context.Context, d digest.Digest) (proved, error) {
 	b, err := p.content.Open(ctx, d)
 	if err != nil {
-		return Manifest{}, err
+		return proved{}, err
 	}
 	defer b.Close() //nolint:errcheck // read only
+	if m, ok := p.cache.find(d); ok && m.Descriptor.Size == b.Size {
+		return m, nil
+	}
 	desc := ispec.Descriptor{Digest: d, Size: b.Size}
 	if b.Size > image.MaxManifestSize {
-		return Manifest{}, ErrNotFound // a blob, not a manifest
+		return proved{}, ErrNotFound // a blob, not a manifest
 	}
 	raw, err := image.ReadAll(b, desc, image.MaxManifestSize)
 	if err != nil {
-		return Manifest{}, err
+		return proved{}, err
 	}
 	if desc.MediaType, err = image.DetectMediaType(raw); err != nil {
-		return Manifest{}, fmt.Errorf("%s is no manifest: %w", d, ErrNotFound)
+		return proved{}, fmt.Errorf("%s is no manifest: %w", d, ErrNotFound)
 	}
-	return Manifest{Descriptor: desc, Raw: raw}, nil
+	m := proved{Manifest: Manifest{Descriptor: desc, Raw: raw}}
+	if m.content, err = decode(raw, desc.MediaType); err != nil {
+		// No error of the request, whatever it is: the text is all that is kept.
+		m.invalid = fmt.Errorf("read %s: %v", d, err) //nolint:errorlint // see above
+	}
+	p.cache.add(m)
+	return m, nil
 }
 
 // PutManifest stores m.
@@ -163,13 +178,13 @@ func (p *Pool) DeleteManifest(ctx context.Context, repo string, d digest.Digest)
 	return nil
 }
 
-// Referrers lists the manifests of repo whose subject is d, by digest: those that have a name, and
+// Referrers gives the manifests of repo whose subject is d, by digest: those that have a name, and
 // those in the index that the referrers tag schema keeps for d, which clients have written who knew
 // no referrers API (distribution-spec, Enabling the Referrers API).
-func (p *Pool) Referrers(ctx context.Context, repo string, d digest.Digest) ([]ispec.Descriptor, error) {
+func (p *Pool) Referrers(ctx context.Context, repo string, d, after digest.Digest, yield func(ispec.Descriptor) bool) error {
 	names, err := p.content.Names(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var candidates []digest.Digest
 	for name, to := range names {
@@ -181,26 +196,31 @@ func (p *Pool) Referrers(ctx context.Context, repo string, d digest.Digest) ([]i
 		if ref == d.Algorithm().String()+"-"+d.Encoded() {
 			listed, err := p.children(ctx, to.Digest)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			candidates = append(candidates, listed...)
 		}
 	}
 	slices.Sort(candidates)
-	var list []ispec.Descriptor
 	for _, c := range slices.Compact(candidates) {
-		m, err := p.Manifest(ctx, repo, c)
+		if c <= after {
+			continue
+		}
+		m, err := p.proved(ctx, c)
 		if errors.Is(err, ErrNotFound) {
 			continue // a name that leads nowhere hides no others
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if subject, desc := Referrer(m); subject == d {
-			list = append(list, desc)
+		if m.invalid != nil || m.content.Subject == nil || m.content.Subject.Digest != d {
+			continue
+		}
+		if !yield(m.content.referrer(m.Manifest)) {
+			return nil
 		}
 	}
-	return list, nil
+	return nil
 }
 
 // Resolve gives what tag names in repo.
@@ -225,9 +245,26 @@ func (p *Pool) Tag(ctx context.Context, repo, tag string, d ispec.Descriptor) er
 	return p.content.Name(ctx, p.naming.Join(repo, tag), d)
 }
 
-// Untag forgets tag in repo.
+// Untag forgets tag in repo: every name that is read as it, for a Naming may read more than it writes.
 func (p *Pool) Untag(ctx context.Context, repo, tag string) error {
-	return p.content.Unname(ctx, p.naming.Join(repo, tag))
+	names, err := p.content.Names(ctx)
+	if err != nil {
+		return err
+	}
+	found := false
+	for name := range names {
+		if r, t, ok := p.naming.Split(name); !ok || r != repo || t != tag {
+			continue
+		}
+		if err := p.content.Unname(ctx, name); err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		found = true
+	}
+	if !found {
+		return ErrNotFound
+	}
+	return nil
 }
 
 // Tags lists the tags of repo.

@@ -31,7 +31,7 @@ func (h *Handler) startUpload(w http.ResponseWriter, r *http.Request, name strin
 	if s := q.Get("digest"); s != "" {
 		d, err := parseDigest(s)
 		if err == nil {
-			err = h.putWhole(r, name, d)
+			err = h.putWhole(w, r, name, d)
 		}
 		h.finished(w, r, name, d, err)
 		return
@@ -57,33 +57,30 @@ func (h *Handler) mount(w http.ResponseWriter, r *http.Request, name, ref, from 
 	return true
 }
 
-// putWhole stores a body that is a whole blob. Its size must be known: the size is what bounds
-// the work before the digest is proved.
-func (h *Handler) putWhole(r *http.Request, name string, d digest.Digest) error {
-	if r.ContentLength < 0 {
-		s, err := h.uploads.start(name)
-		if err != nil {
-			return err
-		}
-		defer h.uploads.drop(s)
-		if _, err := s.append(r.Body, -1); err != nil {
-			return err
-		}
-		return h.commit(r, s, d)
-	}
-	return h.back.PutBlob(r.Context(), name, ispec.Descriptor{
-		MediaType: "application/octet-stream", Digest: d, Size: r.ContentLength,
-	}, r.Body)
-}
-
-func (h *Handler) commit(r *http.Request, s *session, d digest.Digest) error {
-	body, err := s.reader()
+// putWhole stores a body that is a whole blob. It waits in a session of its own until it is complete:
+// a backend may let nobody else store the same blob meanwhile, and a client can take its time.
+func (h *Handler) putWhole(w http.ResponseWriter, r *http.Request, name string, d digest.Digest) error {
+	s, err := h.uploads.start(name)
 	if err != nil {
 		return err
 	}
+	s.busy <- struct{}{} // free: nobody knows the session
+	defer h.uploads.release(s)
+	defer h.uploads.drop(s)
+	if _, err := s.append(r.Body, r.ContentLength); err != nil {
+		return err
+	}
+	return h.commit(w, r, s, d)
+}
+
+// commit gives the whole session to the backend, which proves it. It may take long for a large blob.
+func (h *Handler) commit(w http.ResponseWriter, r *http.Request, s *session, d digest.Digest) error {
+	if x, ok := w.(*paced); ok {
+		x.unbounded()
+	}
 	return h.back.PutBlob(r.Context(), s.name, ispec.Descriptor{
 		MediaType: "application/octet-stream", Digest: d, Size: s.size,
-	}, body)
+	}, s.reader())
 }
 
 // upload serves an open session.
@@ -91,9 +88,9 @@ func (h *Handler) upload(w http.ResponseWriter, r *http.Request, name, id string
 	if !h.mayWrite(w) {
 		return
 	}
-	s := h.uploads.take(name, id)
-	if s == nil {
-		h.answer(w, r, uploadUnknown(id), failure{})
+	s, err := h.uploads.take(r.Context(), name, id)
+	if err != nil {
+		h.answer(w, r, err, failure{})
 		return
 	}
 	defer h.uploads.release(s)
@@ -126,17 +123,12 @@ func (h *Handler) finishUpload(w http.ResponseWriter, r *http.Request, s *sessio
 		h.answer(w, r, err, failure{})
 		return
 	}
-	if s.size == 0 && r.ContentLength > 0 && r.Header.Get("Content-Range") == "" {
-		// POST then PUT: the blob goes to the backend as it arrives, never to a temporary file.
-		err = h.putWhole(r, s.name, d)
-	} else {
-		if err = s.chunk(r); err != nil {
-			h.uploadHeaders(w, s.name, s.id, s.size)
-			h.answer(w, r, err, uploadUnknown(s.id))
-			return
-		}
-		err = h.commit(r, s, d)
+	if err = s.chunk(r); err != nil {
+		h.uploadHeaders(w, s.name, s.id, s.size)
+		h.answer(w, r, err, uploadUnknown(s.id))
+		return
 	}
+	err = h.commit(w, r, s, d)
 	h.uploads.drop(s) // a failed session is of no use: its bytes are wrong
 	h.finished(w, r, s.name, d, err)
 }
