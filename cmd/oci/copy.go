@@ -17,7 +17,7 @@ type copyFlags struct {
 
 func copyCommand(a *app) *cobra.Command {
 	t := transferFlags{artifacts: true}
-	var format formatFlag
+	var out outputFlags
 	var f copyFlags
 	cmd := &cobra.Command{
 		Use:   "copy SOURCE DESTINATION",
@@ -54,13 +54,13 @@ func copyCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return done.print(a.out, format)
+			return a.printResult(done, out)
 		},
 	}
 	t.registerMoves(cmd.Flags())
 	cmd.Flags().BoolVar(&f.toOCI, "to-oci", false, "make OCI manifests of Docker's; their digests change, those of config and layers stay")
 	cmd.Flags().BoolVar(&f.referrers, "referrers", false, "also what refers to the image: signatures, SBOMs")
-	format.registerOutput(cmd.Flags())
+	out.register(cmd.Flags())
 	return cmd
 }
 
@@ -103,12 +103,13 @@ func (a *app) copyImage(ctx context.Context, from, to place, f copyFlags, t tran
 			return pulled{}, err
 		}
 	}
-	done.Name, done.Digest = to.String(), out.Digest.String()
+	done.named(to.String(), out.Descriptor)
 	if to.stored == "" {
 		for _, r := range also {
 			done.Referrers = append(done.Referrers, r.Digest.String())
 		}
-		return done, a.deliver(ctx, s, out, to.ref, t, also)
+		done.Sent, err = a.deliver(ctx, s, out, to.ref, t, also)
+		return done, err
 	}
 	ref, err := reference.Parse(to.stored)
 	if err != nil {

@@ -17,12 +17,12 @@ import (
 
 // fetchPlan is what a pull would do: the JSON of `oci pull --dry-run`.
 type fetchPlan struct {
-	Name      string   `json:"name"`
+	Name      string   `json:"ref"`
 	Digest    string   `json:"digest"`              // of what the name means
 	Manifest  string   `json:"manifest,omitempty"`  // if it is one
 	Platforms []string `json:"platforms,omitempty"` // if several were asked for
-	Fetch     int64    `json:"fetch"`               // bytes that the store lacks
-	Reuse     int64    `json:"reuse"`               // bytes that it has
+	Fetch     int64    `json:"bytesToFetch"`        // bytes that the store lacks
+	Reuse     int64    `json:"bytesReused"`         // bytes that it has
 }
 
 // showPlan prints what a pull would fetch. The store is not written to, and need not be there.

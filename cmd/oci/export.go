@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/oci-pipeline/oci/image/reference"
@@ -10,6 +8,7 @@ import (
 
 func exportCommand(a *app) *cobra.Command {
 	var t transferFlags
+	var out outputFlags
 	cmd := &cobra.Command{
 		Use:   "export REF DESTINATION",
 		Short: "Write an image of the store to a layout or an archive",
@@ -39,14 +38,15 @@ func exportCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			d, err := a.sendOut(ctx, s, entry.Descriptor, to, t)
-			if err == nil {
-				fmt.Fprintf(a.out, "%s %s\n", to, d.Digest)
+			done, err := a.sendOut(ctx, s, entry.Descriptor, to, t)
+			if err != nil {
+				return err
 			}
-			return err
+			return a.printResult(done, out)
 		},
 	}
 	t.registerPlatforms(cmd.Flags())
 	t.registerQuiet(cmd.Flags())
+	out.register(cmd.Flags())
 	return cmd
 }

@@ -17,6 +17,7 @@ import (
 
 func importCommand(a *app) *cobra.Command {
 	var t transferFlags
+	var format formatFlag
 	cmd := &cobra.Command{
 		Use:   "import SOURCE [NAME]",
 		Short: "Bring images of a layout or an archive into the store",
@@ -47,12 +48,17 @@ func importCommand(a *app) *cobra.Command {
 				return err
 			}
 			defer s.Close()
-			return a.importAll(ctx, s, src, name, t)
+			list, err := a.importAll(ctx, s, src, name, t, format)
+			if format.json() && err == nil {
+				err = format.write(a.out, list)
+			}
+			return err
 		},
 	}
 	t.registerPlatforms(cmd.Flags())
 	t.registerJobs(cmd.Flags())
 	t.registerQuiet(cmd.Flags())
+	format.registerOutput(cmd.Flags())
 	return cmd
 }
 
@@ -86,18 +92,18 @@ func parseSource(ctx context.Context, arg string) (reference.Ref, error) {
 	return reference.Ref{}, errors.Join(errs...)
 }
 
-// importAll imports what ref names, or all that its place has when it names none.
-func (a *app) importAll(ctx context.Context, s *store.Store, ref reference.Ref, name string, t transferFlags) error {
+// importAll imports what ref names, or all that its place has when it names none, and tells of each.
+func (a *app) importAll(ctx context.Context, s *store.Store, ref reference.Ref, name string, t transferFlags, format formatFlag) ([]pulled, error) {
 	refs := []reference.Ref{ref}
 	if name == "" && ref.Tag == "" && ref.Digest == "" {
 		src, err := transport.Open(ctx, ref)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		list, err := src.List(ctx)
 		src.Close()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		refs = nil
 		for _, n := range list {
@@ -109,32 +115,37 @@ func (a *app) importAll(ctx context.Context, s *store.Store, ref reference.Ref, 
 			refs = append(refs, one)
 		}
 	}
+	results := []pulled{}
 	for _, r := range refs {
 		as := name
 		if as == "" {
 			as = importName(r)
 		}
-		if err := a.importOne(ctx, s, r, as, t); err != nil {
-			return err
+		done, err := a.importOne(ctx, s, r, as, t)
+		if err != nil {
+			return nil, err
+		}
+		a.finish(&done)
+		results = append(results, done)
+		if !format.json() {
+			fmt.Fprintf(a.out, "%s %s\n", oneLine(done.Name), done.Digest)
 		}
 	}
-	return nil
+	return results, nil
 }
 
-func (a *app) importOne(ctx context.Context, s *store.Store, ref reference.Ref, name string, t transferFlags) error {
+func (a *app) importOne(ctx context.Context, s *store.Store, ref reference.Ref, name string, t transferFlags) (pulled, error) {
 	hold, err := s.Hold(ctx)
 	if err != nil {
-		return err
+		return pulled{}, err
 	}
 	defer hold.Release()
-	root, _, err := a.fetch(ctx, s, ref, t)
+	root, done, err := a.fetch(ctx, s, ref, t)
 	if err == nil {
 		err = s.Tag(ctx, name, root)
 	}
-	if err == nil {
-		fmt.Fprintf(a.out, "%s %s\n", name, root.Digest)
-	}
-	return err
+	done.named(name, root)
+	return done, err
 }
 
 // importName is the name that the store gives to an image of a local place: the place's own if it

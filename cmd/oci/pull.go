@@ -25,7 +25,7 @@ type pullFlags struct {
 func pullCommand(a *app) *cobra.Command {
 	t := transferFlags{artifacts: true}
 	var f pullFlags
-	var format formatFlag
+	var out outputFlags
 	cmd := &cobra.Command{
 		Use:   "pull REF",
 		Short: "Bring an image into the store",
@@ -46,7 +46,7 @@ func pullCommand(a *app) *cobra.Command {
 				return err
 			}
 			if f.dryRun {
-				return a.showPlan(ctx, ref, f, t, format)
+				return a.showPlan(ctx, ref, f, t, out.format)
 			}
 			s, err := a.openStore(ctx)
 			if err != nil {
@@ -57,14 +57,14 @@ func pullCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return done.print(a.out, format)
+			return a.printResult(done, out)
 		},
 	}
 	t.registerMoves(cmd.Flags())
 	cmd.Flags().StringVar(&f.policy, "policy", pullAlways, "`when` to ask for the name: "+strings.Join(pullPolicies(), ", "))
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "move nothing; print how many bytes would be fetched")
 	cmd.Flags().BoolVar(&f.referrers, "referrers", false, "also what refers to the image, under its own digest: signatures, SBOMs")
-	format.registerOutput(cmd.Flags())
+	out.register(cmd.Flags())
 	return cmd
 }
 
@@ -132,7 +132,7 @@ func (a *app) present(ctx context.Context, s *store.Store, ref reference.Ref, t 
 	if err != nil {
 		return pulled{}, err
 	}
-	have := pulled{Name: ref.String(), Digest: d.Digest.String(), Manifest: p.Manifest, Platforms: p.Platforms, Reused: p.Reuse}
+	have := pulled{Name: ref.String(), Digest: d.Digest.String(), MediaType: d.MediaType, Manifest: p.Manifest, Platforms: p.Platforms, Reused: p.Reuse}
 	if p.Manifest != "" {
 		want, err := wantedPlatform(t.platform)
 		if err != nil {

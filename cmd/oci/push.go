@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
@@ -17,6 +16,7 @@ import (
 
 func pushCommand(a *app) *cobra.Command {
 	var t transferFlags
+	var out outputFlags
 	cmd := &cobra.Command{
 		Use:   "push REF [DESTINATION]",
 		Short: "Send an image of the store to a registry",
@@ -45,24 +45,31 @@ func pushCommand(a *app) *cobra.Command {
 			if to.Transport != reference.Registry {
 				return usageErrorf(cmd, "%s is not in a registry; `oci export` writes layouts and archives", to)
 			}
-			d, err := a.sendOut(ctx, s, entry.Descriptor, to, t)
-			if err == nil {
-				fmt.Fprintf(a.out, "%s %s\n", to, d.Digest)
+			done, err := a.sendOut(ctx, s, entry.Descriptor, to, t)
+			if err != nil {
+				return err
 			}
-			return err
+			return a.printResult(done, out)
 		},
 	}
 	t.registerMoves(cmd.Flags())
+	out.register(cmd.Flags())
 	return cmd
 }
 
 // sendOut writes what d names in the store to another place, and gives what was written.
-func (a *app) sendOut(ctx context.Context, s *store.Store, d ispec.Descriptor, to reference.Ref, t transferFlags) (ispec.Descriptor, error) {
+func (a *app) sendOut(ctx context.Context, s *store.Store, d ispec.Descriptor, to reference.Ref, t transferFlags) (pulled, error) {
+	var done pulled
 	out, err := chooseOut(ctx, s, d, place{ref: to}, t)
 	if err != nil {
-		return d, err
+		return done, err
 	}
-	return out.Descriptor, a.deliver(ctx, s, out, to, t, nil)
+	done.named(to.String(), out.Descriptor)
+	if img, err := s.Image(ctx, out.Descriptor, out.want); err == nil && !out.all {
+		done.describe(img)
+	}
+	done.Sent, err = a.deliver(ctx, s, out, to, t, nil)
+	return done, err
 }
 
 // outgoing is what goes to another place.
@@ -104,25 +111,28 @@ func chooseOut(ctx context.Context, s *store.Store, d ispec.Descriptor, to place
 }
 
 // deliver writes to another place what was chosen for it, and beside it what refers to it.
-func (a *app) deliver(ctx context.Context, s *store.Store, out outgoing, to reference.Ref, t transferFlags, also []ispec.Descriptor) error {
+func (a *app) deliver(ctx context.Context, s *store.Store, out outgoing, to reference.Ref, t transferFlags, also []ispec.Descriptor) (sent int64, err error) {
 	p := a.showProgress(t)
 	defer p.close()
+	var n counter
+	events := n.events(p.event)
 	if to.Transport != reference.Registry {
-		o := transport.ExportOptions{Platform: out.want, Events: p.event, All: out.all, Also: also}
-		return transport.Export(ctx, s, out.Descriptor, to, o)
+		o := transport.ExportOptions{Platform: out.want, Events: events, All: out.all, Also: also}
+		err := transport.Export(ctx, s, out.Descriptor, to, o)
+		return n.n.Load(), err
 	}
 	c, err := a.client(t)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	o := distribution.PushOptions{Events: p.event, Jobs: t.jobs, MountFrom: out.mountFrom}
+	o := distribution.PushOptions{Events: events, Jobs: t.jobs, MountFrom: out.mountFrom}
 	err = c.Push(ctx, to, s, out.Descriptor, o)
 	for _, r := range also {
 		if err == nil {
 			err = c.Push(ctx, to.WithDigest(r.Digest), s, r, o)
 		}
 	}
-	return err
+	return n.n.Load(), err
 }
 
 // complete tells whether every manifest of an index is in the store; a manifest is complete.

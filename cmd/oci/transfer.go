@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
@@ -87,38 +85,6 @@ func (s sink) Ingest(ctx context.Context, d ispec.Descriptor) (distribution.Inge
 	return in, nil
 }
 
-// pulled is what a pull did, and what its JSON says.
-type pulled struct {
-	Name     string `json:"name"`
-	Digest   string `json:"digest"`             // of what the name means
-	Manifest string `json:"manifest"`           // of the platform
-	ID       string `json:"id,omitempty"`       // none of an artifact
-	Platform string `json:"platform,omitempty"` // none of an artifact
-	Fetched  int64  `json:"fetched"`            // bytes moved
-	Reused   int64  `json:"reused"`             // bytes that were there already
-	// Platforms of an index that was pulled for several; Manifest, ID and Platform are absent then.
-	Platforms []string `json:"platforms,omitempty"`
-	Referrers []string `json:"referrers,omitempty"` // digests of what was pulled with it
-
-	image image.Image
-}
-
-// print says what was done, in the form that was asked for.
-func (p pulled) print(w io.Writer, format formatFlag) error {
-	if format.json() {
-		return format.write(w, p)
-	}
-	_, err := fmt.Fprintf(w, "%s %s\n", p.Name, p.Digest)
-	return err
-}
-
-// describe fills in what only an image has.
-func (p *pulled) describe(img image.Image) {
-	p.image = img
-	p.Manifest, p.ID = img.Descriptor().Digest.String(), img.ID().String()
-	p.Platform = image.FormatPlatform(img.Config().Platform)
-}
-
 // fetch brings what ref means into the store, without a name. The caller holds the store.
 func (a *app) fetch(ctx context.Context, s *store.Store, ref reference.Ref, t transferFlags) (ispec.Descriptor, pulled, error) {
 	want, err := parsePlatform(t.platform)
@@ -154,7 +120,7 @@ func (a *app) pull(ctx context.Context, s *store.Store, ref reference.Ref, t tra
 	if err != nil {
 		return pulled{}, err
 	}
-	done.Name, done.Digest = ref.String(), root.Digest.String()
+	done.named(ref.String(), root)
 	return done, nil
 }
 

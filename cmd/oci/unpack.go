@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +15,7 @@ import (
 
 func unpackCommand(a *app) *cobra.Command {
 	var t transferFlags
+	var format formatFlag
 	policy := pullMissing
 	cmd := &cobra.Command{
 		Use:   "unpack REF DIR",
@@ -29,7 +31,7 @@ func unpackCommand(a *app) *cobra.Command {
 				return err
 			}
 			defer s.Close()
-			_, img, err := a.ensure(ctx, s, args[0], policy, t)
+			name, img, err := a.ensure(ctx, s, args[0], policy, t)
 			if err != nil {
 				return err
 			}
@@ -37,16 +39,39 @@ func unpackCommand(a *app) *cobra.Command {
 				_, err := a.unpack(ctx, s, img, partial, t)
 				return err
 			})
-			if err == nil && !t.quiet {
+			switch {
+			case err != nil:
+				return err
+			case format.json():
+				return format.write(a.out, a.unpackedResult(name, args[1], img))
+			case !t.quiet:
 				fmt.Fprintf(a.err, "unpacked %d layers into %s\n", len(img.Layers()), args[1])
 			}
-			return err
+			return nil
 		},
 	}
 	t.register(cmd.Flags())
 	t.registerQuiet(cmd.Flags())
 	registerPull(cmd, &policy)
+	format.registerOutput(cmd.Flags())
 	return cmd
+}
+
+// unpacked is the JSON of `oci unpack`.
+type unpacked struct {
+	pulled
+	Dir string `json:"dir"` // absolute
+}
+
+func (a *app) unpackedResult(name, dir string, img image.Image) unpacked {
+	u := unpacked{Dir: dir}
+	if abs, err := filepath.Abs(dir); err == nil {
+		u.Dir = abs
+	}
+	u.named(name, img.Descriptor())
+	u.describe(img)
+	a.finish(&u.pulled)
+	return u
 }
 
 func registerPull(cmd *cobra.Command, policy *string) {
