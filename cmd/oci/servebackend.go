@@ -26,6 +26,7 @@ const deleteTimeout = 3 * time.Second
 type storeContent struct {
 	s      *store.Store
 	naming storeNaming
+	cache  *nameCache
 }
 
 // storeNaming serves docker.io/library/debian:12 as library/debian:12: a repository is what a name
@@ -34,9 +35,11 @@ type storeContent struct {
 type storeNaming struct{ base string }
 
 func newStoreBackend(s *store.Store) registry.Backend {
-	naming := namingOf(s)
-	return registry.NewPool(storeContent{s, naming}, naming)
+	c := contentOf(s)
+	return registry.NewPool(c, c.naming)
 }
+
+func contentOf(s *store.Store) storeContent { return storeContent{s, namingOf(s), &nameCache{}} }
 
 func namingOf(s *store.Store) storeNaming {
 	return storeNaming{strings.ToLower(filepath.Base(s.Root()))}
@@ -79,20 +82,45 @@ func (c storeContent) Open(ctx context.Context, d digest.Digest) (registry.Blob,
 	return registry.Blob{ReadCloser: r, Size: desc.Size}, serveError(err)
 }
 
-// Put ingests a blob.
+// Put ingests a blob, which r gives from its start. All of it or a part may be there already: then r is
+// proved by itself, for what the client sent must be what it said. Bytes of an ingest that was broken
+// off may turn out to be wrong; they are gone then, and r is read again.
 func (c storeContent) Put(ctx context.Context, d ispec.Descriptor, r io.Reader) error {
+	body, ok := r.(io.ReadSeeker)
+	if !ok {
+		return fmt.Errorf("put %s: the content cannot be read twice", d.Digest)
+	}
+	resumed, err := c.ingest(ctx, d, body)
+	if resumed && errors.Is(err, image.ErrDigestMismatch) {
+		if _, err = body.Seek(0, io.SeekStart); err == nil {
+			_, err = c.ingest(ctx, d, body)
+		}
+	}
+	return serveError(err)
+}
+
+func (c storeContent) ingest(ctx context.Context, d ispec.Descriptor, r io.ReadSeeker) (resumed bool, err error) {
 	in, err := c.s.Ingest(ctx, d)
 	if err != nil {
-		return serveError(err)
+		return false, err
 	}
 	defer in.Close()
-	if _, err := io.CopyN(io.Discard, r, in.Offset()); err != nil { // there from an earlier upload
-		return err
+	if n := in.Offset(); n > 0 {
+		v, err := image.NewVerifier(r, d)
+		if err != nil {
+			return false, err
+		}
+		if _, err := io.Copy(io.Discard, v); err != nil {
+			return false, err
+		}
+		if _, err := r.Seek(n, io.SeekStart); err != nil {
+			return false, err
+		}
 	}
 	if _, err := io.Copy(in, r); err != nil {
-		return serveError(err)
+		return in.Resumed(), err
 	}
-	return serveError(in.Commit(ctx))
+	return in.Resumed(), in.Commit(ctx)
 }
 
 // Delete deletes a blob, which no name leads to.
@@ -109,9 +137,10 @@ func (c storeContent) Delete(ctx context.Context, d digest.Digest) error {
 // name whose place in the registry is another's, is kept apart by its digest: it is not served, but what
 // it needs is not deleted.
 func (c storeContent) Names(ctx context.Context) (map[string]ispec.Descriptor, error) {
-	tags, err := c.s.Tags(ctx)
-	names, _ := c.naming.served(tags)
-	return names, err
+	return c.cache.get(ctx, c.s, func(tags []store.Tagged) map[string]ispec.Descriptor {
+		names, _ := c.naming.served(tags)
+		return names
+	})
 }
 
 // hiddenName is a name that is not served, since another one has its place.
@@ -169,6 +198,7 @@ func serveError(err error) error {
 		{store.ErrInUse, registry.ErrInUse},
 		{store.ErrBusy, registry.ErrInUse},
 		{store.ErrName, registry.ErrInvalid},
+		{image.ErrMediaType, registry.ErrInvalid},
 	} {
 		if errors.Is(err, k[0]) {
 			return fmt.Errorf("%w: %w", k[1], err)

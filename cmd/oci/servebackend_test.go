@@ -5,9 +5,12 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -113,4 +116,120 @@ func TestServe_same_place(t *testing.T) {
 	if len(names) != len(tags) || names["@"+digest.FromString("old").String()].Digest == "" || names["b.c/same:1"].Digest == "" {
 		t.Errorf("names: %v", names)
 	}
+}
+
+// What is uploaded must be what it is said to be, also when the store has that already, or some of it.
+func TestDS11_upload_of_what_is_there(t *testing.T) {
+	s, h := servedStore(t)
+	body := strings.Repeat("right", 1000)
+	d := digest.FromString(body)
+	path := "/v2/a/blobs/uploads/?digest=" + d.String()
+	// A broken-off ingest has left bytes that are wrong.
+	in, err := s.Ingest(t.Context(), ispec.Descriptor{MediaType: "x/y", Digest: d, Size: int64(len(body))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.Write([]byte("wrong bytes")); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ask(t, h, 400, "POST", path, strings.Repeat("wrong", 1000))
+	ask(t, h, 201, "POST", path, body)
+	ask(t, h, 201, "POST", path, body)
+	ask(t, h, 400, "POST", path, strings.Repeat("wrong", 1000))
+	ask(t, h, 400, "POST", path, body[1:])
+	if got := ask(t, h, 200, "GET", "/v2/a/blobs/"+d.String(), ""); got != body {
+		t.Error("bytes changed")
+	}
+}
+
+// A client that is slow to upload a blob keeps nobody from uploading the same one.
+func TestServe_slow_upload_blocks_nobody(t *testing.T) {
+	s, h := servedStore(t)
+	d := digest.FromString("popular")
+	for _, method := range []string{"POST", "PUT", "PATCH"} {
+		path := "/v2/a/blobs/uploads/"
+		if method != "POST" {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest("POST", path, nil))
+			path = w.Header().Get("Location")
+		}
+		body, feed := io.Pipe()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			r := httptest.NewRequest(method, path+"?digest="+d.String(), body)
+			r.ContentLength = int64(len("popular"))
+			h.ServeHTTP(httptest.NewRecorder(), r)
+		}()
+		_, _ = io.WriteString(feed, "pop")
+		ask(t, h, 201, "POST", "/v2/b/blobs/uploads/?digest="+d.String(), "popular")
+		ask(t, h, 202, "DELETE", "/v2/b/blobs/"+d.String(), "")
+		_ = feed.CloseWithError(io.ErrUnexpectedEOF)
+		<-ended
+	}
+	if r, err := s.Check(t.Context()); err != nil || len(r.Problems) != 0 {
+		t.Errorf("%v, %v", r.Problems, err)
+	}
+}
+
+// A tag is deleted by the name it is served under, whichever of its names the store has.
+func TestDS20_delete_of_a_full_name(t *testing.T) {
+	s, h := servedStore(t)
+	layoutWith(t, s.Root(), "docker.io/library/debian:12", "x")
+	ask(t, h, 200, "GET", "/v2/library/debian/manifests/12", "")
+	ask(t, h, 202, "DELETE", "/v2/library/debian/manifests/12", "")
+	ask(t, h, 404, "GET", "/v2/library/debian/manifests/12", "")
+	ask(t, h, 404, "DELETE", "/v2/library/debian/manifests/12", "")
+}
+
+// Of a layout that another tool changes, each request sees the index before or after, whatever way it
+// is written.
+func TestServe_changed_by_others(t *testing.T) {
+	s, h := servedStore(t)
+	file := filepath.Join(s.Root(), "index.json")
+	one, d1 := layoutWith(t, s.Root(), "app:v", "1")
+	two, d2 := layoutWith(t, s.Root(), "app:v", "2")
+	index := func(d ispec.Descriptor) []byte {
+		return fmt.Appendf(nil, `{"schemaVersion":2,"manifests":[{"mediaType":%q,"digest":%q,"size":%d,"annotations":{"org.opencontainers.image.ref.name":"app:v"}}]}`,
+			d.MediaType, d.Digest, d.Size)
+	}
+	write := func(raw []byte) {
+		t.Helper()
+		if err := os.WriteFile(file, raw, 0o644); err != nil { // in place: half of it can be read
+			t.Fatal(err)
+		}
+	}
+	get := func(want string) {
+		t.Helper()
+		if got := ask(t, h, 200, "GET", "/v2/app/manifests/v", ""); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	for range 50 { // the same inode, the same size, often the same time
+		write(index(d1))
+		get(one)
+		write(index(d2))
+		get(two)
+	}
+	time.Sleep(2 * settled)
+	get(two) // remembered from here
+	get(two)
+	write(index(d1))
+	get(one)
+	raw := index(d2)
+	write(raw[:len(raw)/2])
+	written := make(chan error, 1)
+	go func() {
+		time.Sleep(2 * rereadWait)
+		written <- os.WriteFile(file, raw, 0o644)
+	}()
+	get(two)
+	if err := <-written; err != nil {
+		t.Fatal(err)
+	}
+	write(raw[:10])
+	ask(t, h, 500, "GET", "/v2/app/manifests/v", "")
 }
