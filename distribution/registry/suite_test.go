@@ -79,6 +79,16 @@ func uploadWays() []upload {
 			resp, _ = call(t, h, "PUT", resp.Header.Get("Location")+"?digest="+d.String(), "")
 			return resp
 		}},
+		{"chunked single", func(t *testing.T, h *Handler, d digest.Digest, body string) *http.Response {
+			loc := newSession(t, h)
+			if body != "" {
+				resp, _ := call(t, h, "PATCH", loc, body, "Content-Range", fmt.Sprintf("0-%d", len(body)-1), "Content-Type", "application/octet-stream")
+				want(t, resp, http.StatusAccepted, "Range", fmt.Sprintf("0-%d", len(body)-1))
+				loc = resp.Header.Get("Location")
+			}
+			resp, _ := call(t, h, "PUT", loc+"?digest="+d.String(), "")
+			return resp
+		}},
 		{"chunked", chunks(false, false)},
 		{"chunked and put chunk", chunks(true, false)},
 		{"chunked out-of-order", chunks(false, true)},
@@ -131,6 +141,50 @@ func TestDS26_blobs(t *testing.T) {
 				})
 			}
 		}
+	})
+}
+
+// An upload that is cancelled is gone, and so is what it held; what was never pushed is not there.
+func TestDS26_cancelled_and_missing(t *testing.T) {
+	overBackends(t, func(t *testing.T, h *Handler) {
+		for _, a := range algorithms() {
+			d := a.FromString("cancelled")
+			path := "/v2/a/blobs/" + d.String()
+			resp, _ := call(t, h, "GET", path, "")
+			want(t, resp, http.StatusNotFound)
+			loc := newSession(t, h)
+			resp, _ = call(t, h, "PATCH", loc, "cancelled")
+			want(t, resp, http.StatusAccepted)
+			resp, _ = call(t, h, "DELETE", loc, "")
+			want(t, resp, http.StatusNoContent)
+			for _, method := range []string{"GET", "PATCH", "PUT", "DELETE"} {
+				resp, _ = call(t, h, method, loc+"?digest="+d.String(), "")
+				want(t, resp, http.StatusNotFound)
+			}
+			resp, _ = call(t, h, "DELETE", path, "")
+			want(t, resp, http.StatusNotFound)
+		}
+	})
+}
+
+// A manifest whose bytes do not have the digest that it is pushed under leaves nothing behind.
+func TestDS26_bad_digest_image(t *testing.T) {
+	overBackends(t, func(t *testing.T, h *Handler) {
+		raw := manifestFor(putBlob(t, h, "a", "{}"), 2, "")
+		for _, a := range algorithms() {
+			path := "/v2/a/manifests/" + a.FromString(raw).String()
+			for _, query := range []string{"", "?tag=bad"} {
+				resp, text := call(t, h, "PUT", path+query, raw+"  ", "Content-Type", ispec.MediaTypeImageManifest)
+				want(t, resp, http.StatusBadRequest)
+				if c := code(t, text); c != "DIGEST_INVALID" {
+					t.Errorf("code %s", c)
+				}
+			}
+			resp, _ := call(t, h, "HEAD", path, "")
+			want(t, resp, http.StatusNotFound)
+		}
+		resp, _ := call(t, h, "GET", "/v2/a/manifests/bad", "")
+		want(t, resp, http.StatusNotFound)
 	})
 }
 

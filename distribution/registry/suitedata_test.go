@@ -113,12 +113,14 @@ func dataSets(t *testing.T) map[string]*dataSet {
 		return sets[name]
 	}
 	set("image").image(t, "a", nil, "image")
+	s := set("image uncompressed")
+	s.image(t, "q", map[string]any{"layers": []any{s.blob(ispec.MediaTypeImageLayer, "plain"), s.blob(ispec.MediaTypeImageLayerZstd, "zstd")}}, "plain")
 	long := map[string]string{}
 	for i := range 390 {
 		long[fmt.Sprintf("large-annotation-%d", i)] = strings.Repeat("A", 10000)
 	}
 	set("large manifest").image(t, "b", map[string]any{"annotations": long}, "large")
-	s := set("index")
+	s = set("index")
 	s.index(t, nil, []string{"index"}, s.image(t, "c", nil), s.image(t, "d", nil))
 	s = set("nested index")
 	s.index(t, nil, []string{"nested"}, s.index(t, nil, nil, s.image(t, "e", nil)), s.index(t, nil, nil, s.image(t, "f", nil)))
@@ -156,6 +158,9 @@ func dataSets(t *testing.T) map[string]*dataSet {
 	s.sparse = true
 	s.index(t, nil, []string{"sparse"}, s.image(t, "m", nil, "sparse-image"), ispec.Descriptor{MediaType: ispec.MediaTypeImageManifest, Digest: digest.FromString("n"), Size: 1024})
 	delete(s.blobs, digest.FromString("one m"))
+	s = set("sha512")
+	s.algorithm = digest.SHA512
+	s.index(t, nil, nil, s.image(t, "r", nil), s.image(t, "s", nil))
 	for _, a := range algorithms() {
 		s = set("tag param " + a.String())
 		s.algorithm, s.tagParam = a, true
@@ -233,6 +238,14 @@ func (s *dataSet) pull(t *testing.T, h *Handler) {
 	resp, body := call(t, h, "GET", "/v2/a/tags/list", "")
 	if len(s.tags) > 0 {
 		want(t, resp, http.StatusOK)
+	}
+	for tag := range s.tags { // what comes after it, and it not
+		_, rest := call(t, h, "GET", "/v2/a/tags/list?last="+tag, "")
+		for other := range s.tags {
+			if in := strings.Contains(rest, `"`+other+`"`); in != (other > tag) {
+				t.Errorf("after %s: %s listed: %v", tag, other, in)
+			}
+		}
 	}
 	refs := map[string]pushed{}
 	for tag, i := range s.tags {
