@@ -234,10 +234,10 @@ func TestDC28_status_of_a_session(t *testing.T) {
 		ok     bool
 	}{
 		"as it is":           {"", true},
-		"more than there is": {"0-999999999", false},
-		"all of it":          {"0-299999", false}, // one byte short of "done": the PUT proves it false
-		"more than was sent": {"0-149999", true},  // the registry says 416 to what follows, and is asked again
-		"no number":          {"x", true},         // taken for an empty session, likewise
+		"more than there is": {"0-999999999", true}, // the blob is sent anew
+		"all of it":          {"0-299999", true},    // the PUT proves it false, and the blob is sent anew
+		"more than was sent": {"0-149999", true},    // the registry says 416 to what follows, and is asked again
+		"no number":          {"x", true},           // taken for an empty session, likewise
 		"negative":           {"0--1", true},
 		"over int64":         {"0-99999999999999999999", true},
 	} {

@@ -1,11 +1,10 @@
 package distribution
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -13,7 +12,6 @@ import (
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/oci-pipeline/oci/conformance/spec"
 	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/image/reference"
 )
@@ -29,6 +27,17 @@ type PushOptions struct {
 	ChunkSize int64
 	// MountFrom is another repository of the same registry that may have the blobs.
 	MountFrom string
+	// Mounts are repositories of the same registry that may have single blobs; the first four are
+	// tried.
+	Mounts map[digest.Digest]string
+	// Sessions remembers uploads for a later process; nil does not.
+	Sessions Sessions
+	// Tags are more tags that the manifest gets.
+	Tags []string
+	// Sparse leaves out what an index names and the source does not have, which Source.Open tells by
+	// an error that Absent knows. Registries may refuse such an index.
+	Sparse bool
+	Absent func(error) bool
 }
 
 type push struct {
@@ -38,6 +47,7 @@ type push struct {
 	src  Source
 	o    PushOptions
 	gate chan struct{} // one entry a blob that moves
+	from []string      // repositories that blobs may be mounted from
 }
 
 // Push sends what d names, an index with all below it or a manifest, to the place that ref names.
@@ -54,8 +64,38 @@ func (c *Client) Push(ctx context.Context, ref reference.Ref, src Source, d ispe
 	if ref.Digest != "" && ref.Digest != d.Digest {
 		return wrap("push", ref.String(), fmt.Errorf("%w: the content is %s", image.ErrDigestMismatch, d.Digest))
 	}
-	p := &push{c: c, h: h, ref: ref, src: src, o: o, gate: make(chan struct{}, o.Jobs)}
-	return wrap("push", ref.String(), p.node(ctx, d, ref.Reference(), 0))
+	p := &push{c: c, h: h, ref: ref, src: src, o: o, gate: make(chan struct{}, o.Jobs), from: o.repositories(ref.Repository)}
+	if len(o.Tags) == 0 {
+		return wrap("push", ref.String(), p.node(ctx, d, ref.Reference(), 0))
+	}
+	return wrap("push", ref.String(), p.tagged(ctx, d))
+}
+
+// maxMounts bounds the repositories that blobs are mounted from: the token has a scope for each.
+const maxMounts = 4
+
+// repositories lists those that blobs may be mounted from.
+func (o PushOptions) repositories(own string) []string {
+	var list []string
+	if o.MountFrom != "" && o.MountFrom != own {
+		list = append(list, o.MountFrom)
+	}
+	for _, repo := range slices.Sorted(maps.Values(o.Mounts)) {
+		if repo != "" && repo != own && !slices.Contains(list, repo) && len(list) < maxMounts {
+			list = append(list, repo)
+		}
+	}
+	return list
+}
+
+// mountFrom gives the repository to mount a blob from; "" if none is known.
+func (p *push) mountFrom(d digest.Digest) string {
+	for _, repo := range [...]string{p.o.Mounts[d], p.o.MountFrom} {
+		if slices.Contains(p.from, repo) {
+			return repo
+		}
+	}
+	return ""
 }
 
 func (p *push) emit(kind image.EventKind, d ispec.Descriptor, at int64, err error) {
@@ -69,8 +109,8 @@ func (p *push) path(kind, name string) string {
 
 func (p *push) scopes() []string {
 	s := scope(p.ref.Repository, "pull,push")
-	if p.o.MountFrom != "" {
-		s = append(s, pullScope(p.o.MountFrom)...)
+	for _, repo := range p.from {
+		s = append(s, pullScope(repo)...)
 	}
 	return s
 }
@@ -89,35 +129,39 @@ func (p *push) node(ctx context.Context, d ispec.Descriptor, as string, depth in
 		}
 		return err
 	}
-	raw, err := p.read(ctx, d, image.MaxManifestSize)
+	raw, subject, err := p.needed(ctx, d, depth)
 	if err != nil {
 		return err
 	}
-	var subject *ispec.Descriptor
+	return p.putManifest(ctx, d, raw, as, subject)
+}
+
+// needed pushes what a manifest or index needs, and gives its bytes and its subject.
+func (p *push) needed(ctx context.Context, d ispec.Descriptor, depth int) (raw []byte, subject *ispec.Descriptor, err error) {
+	if raw, err = p.read(ctx, d, image.MaxManifestSize); err != nil {
+		return nil, nil, err
+	}
 	switch {
 	case image.IsIndex(d.MediaType):
 		idx, err := image.DecodeIndex(raw, d.MediaType)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
 		for _, m := range idx.Manifests {
-			if err := p.node(ctx, m, m.Digest.String(), depth+1); err != nil {
-				return err
+			err := p.node(ctx, m, m.Digest.String(), depth+1)
+			if err != nil && !(p.o.Sparse && p.o.Absent != nil && p.o.Absent(err)) {
+				return nil, nil, err
 			}
 		}
-		subject = idx.Subject
+		return raw, idx.Subject, nil
 	case image.IsManifest(d.MediaType):
 		m, err := image.DecodeManifest(raw, d.MediaType)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
-		if err := p.blobs(ctx, m); err != nil {
-			return err
-		}
-		subject = m.Subject
-	default: // an index may hold what only others understand (IS-I1)
+		return raw, m.Subject, p.blobs(ctx, m)
 	}
-	return p.putManifest(ctx, d, raw, as, subject)
+	return raw, nil, nil // an index may hold what only others understand (IS-I1)
 }
 
 // read gives content from the source, proved: what is wrong here must not get there.
@@ -142,35 +186,6 @@ func (p *push) hasManifest(ctx context.Context, d ispec.Descriptor, as string) (
 	}
 	_ = resp.Body.Close()
 	return resp.StatusCode == http.StatusOK && resp.Header.Get("Docker-Content-Digest") == d.Digest.String(), nil
-}
-
-func (p *push) putManifest(ctx context.Context, d ispec.Descriptor, raw []byte, as string, subject *ispec.Descriptor) error {
-	p.emit(image.EventStarted, d, 0, nil)
-	resp, err := p.c.do(ctx, p.h, request{
-		method: http.MethodPut, path: p.path("manifests", as),
-		scopes: p.scopes(), repo: p.ref.Repository,
-		header: http.Header{"Content-Type": {d.MediaType}},
-		body:   func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil },
-		length: int64(len(raw)),
-		ok:     []int{http.StatusCreated, http.StatusOK, http.StatusAccepted},
-	})
-	if err != nil {
-		p.emit(image.EventFailed, d, 0, err)
-		return &Error{Op: "push manifest", Subject: d.Digest.String(), Err: err}
-	}
-	_ = resp.Body.Close()
-	if got := digest.Digest(resp.Header.Get("Docker-Content-Digest")); got != "" && got != d.Digest &&
-		image.ValidateDigest(got) == nil && got.Algorithm() == d.Digest.Algorithm() {
-		return &Error{
-			Op: "push manifest", Subject: d.Digest.String(), Clause: spec.PushManifestBytes,
-			Err: fmt.Errorf("%w: the registry stored %s", image.ErrDigestMismatch, got),
-		}
-	}
-	p.emit(image.EventDone, d, d.Size, nil)
-	if subject != nil && resp.Header.Get("Oci-Subject") == "" {
-		return p.c.addReferrer(ctx, p, *subject, d, raw)
-	}
-	return nil
 }
 
 // blobs pushes the config and the layers of a manifest, largest first.
@@ -208,6 +223,13 @@ func (p *push) blob(ctx context.Context, d ispec.Descriptor) error {
 	}
 	p.emit(image.EventStarted, d, 0, nil)
 	u := &upload{p: p, d: d}
+	if done, err := u.goOn(ctx); done || err != nil {
+		if done {
+			u.forget()
+			p.emit(image.EventDone, d, d.Size, nil)
+		}
+		return err
+	}
 	whole := p.o.ChunkSize <= 0 || d.Size <= p.o.ChunkSize
 	if whole {
 		err = u.whole(ctx)
@@ -222,6 +244,7 @@ func (p *push) blob(ctx context.Context, d ispec.Descriptor) error {
 	if err != nil {
 		return err
 	}
+	u.forget()
 	p.emit(image.EventDone, d, d.Size, nil)
 	return nil
 }

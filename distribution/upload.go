@@ -31,14 +31,29 @@ type upload struct {
 	d     ispec.Descriptor
 	at    *url.URL // the session; nil before it is open
 	chunk int64    // size of chunks
+	// resumed tells that the session was gone on with after a break.
+	resumed bool
 }
 
-// start opens a session, or mounts the blob from another repository; mounted tells that it is there.
+// start opens a session, or mounts the blob from another repository; mounted tells that it is there. A
+// mount is a try: where it is refused, for want of a right to the other repository or of mounts at all,
+// the blob is sent.
 func (u *upload) start(ctx context.Context) (mounted bool, err error) {
+	from := u.p.mountFrom(u.d.Digest)
+	mounted, err = u.post(ctx, from)
+	var s *StatusError
+	if from != "" && errors.As(err, &s) && s.Status >= 400 && s.Status < 500 && s.Status != http.StatusTooManyRequests {
+		return u.post(ctx, "")
+	}
+	return mounted, err
+}
+
+// post is one try of start.
+func (u *upload) post(ctx context.Context, from string) (mounted bool, err error) {
 	q := url.Values{}
-	if u.p.o.MountFrom != "" {
+	if from != "" {
 		q.Set("mount", u.d.Digest.String())
-		q.Set("from", u.p.o.MountFrom)
+		q.Set("from", from)
 	}
 	if a := u.d.Digest.Algorithm(); a != digest.Canonical {
 		q.Set("digest-algorithm", a.String())
@@ -56,7 +71,7 @@ func (u *upload) start(ctx context.Context) (mounted bool, err error) {
 	}
 	_ = resp.Body.Close()
 	if resp.StatusCode == http.StatusCreated {
-		if u.p.o.MountFrom == "" {
+		if from == "" {
 			return false, fmt.Errorf("%w: 201 to the start of an upload", ErrProtocol)
 		}
 		return true, u.stored(resp, spec.PushMount)
@@ -64,8 +79,11 @@ func (u *upload) start(ctx context.Context) (mounted bool, err error) {
 	if n, err := strconv.ParseInt(resp.Header.Get("Oci-Chunk-Min-Length"), 10, 64); err == nil && n > 0 && n <= maxChunkMinimum {
 		u.chunk = max(u.chunk, n)
 	}
-	u.at, err = u.p.c.location(u.p.h, resp)
-	return false, err
+	if u.at, err = u.p.c.location(u.p.h, resp); err != nil {
+		return false, err
+	}
+	u.save(0)
+	return false, nil
 }
 
 func empty() (io.ReadCloser, error) { return http.NoBody, nil }
@@ -115,7 +133,8 @@ func (u *upload) body(ctx context.Context, off, n int64, report bool) (io.ReadCl
 	return b, nil
 }
 
-// whole sends the blob in one PUT. A try that failed starts over with a session of its own.
+// whole sends the blob in one PUT. Where that breaks, the registry is asked how far it came, and the
+// rest is sent; one that keeps nothing of it gets the whole again, in a session of its own.
 func (u *upload) whole(ctx context.Context) error {
 	return u.p.c.retry(ctx, u.p.h, func() error {
 		mounted, err := u.start(ctx)
@@ -128,45 +147,62 @@ func (u *upload) whole(ctx context.Context) error {
 			body:   func() (io.ReadCloser, error) { return u.body(ctx, 0, u.d.Size, true) },
 			length: u.d.Size, ok: []int{http.StatusCreated}, once: true,
 		})
-		if err != nil {
-			u.cancel(ctx)
-			return err
+		if err == nil {
+			_ = resp.Body.Close()
+			return u.stored(resp, spec.PushMonolithic)
 		}
-		_ = resp.Body.Close()
-		return u.stored(resp, spec.PushMonolithic)
+		if u.mend(ctx, err) {
+			return nil
+		}
+		u.cancel(ctx)
+		return err
 	})
 }
 
 // chunked sends the blob in PATCHes. After a break it asks the registry how far it came, and goes
-// on from there.
+// on from there. A registry that then does not take what it said it wants gets the whole once more.
 func (u *upload) chunked(ctx context.Context) error {
 	u.chunk = max(u.chunk, u.p.o.ChunkSize)
 	if u.chunk == 0 {
 		u.chunk = fallbackChunk
 	}
-	mounted, err := u.start(ctx)
-	if err != nil || mounted {
-		return err
+	for again := true; ; again = false {
+		mounted, err := u.start(ctx)
+		if err != nil || mounted {
+			return err
+		}
+		err = u.rest(ctx, 0)
+		if err == nil {
+			return nil
+		}
+		broken := u.resumed && !errors.Is(err, image.ErrDigestMismatch) && ctx.Err() == nil && !errors.Is(err, ErrServer)
+		u.cancel(ctx)
+		if !again || !broken {
+			return err
+		}
 	}
+}
+
+// rest sends the blob from off on, in the open session, and closes that.
+func (u *upload) rest(ctx context.Context, off int64) error {
 	tries := attempts{Retry: u.p.c.o.Retry}
-	for off := int64(0); off < u.d.Size; {
+	for off < u.d.Size {
 		next, err := u.patch(ctx, off)
 		if err == nil {
 			off = next
 			tries.reset()
 			u.p.emit(image.EventProgress, u.d, off, nil)
+			u.save(off)
 			continue
 		}
 		if !resumable(err) || ctx.Err() != nil {
-			u.cancel(ctx)
 			return err
 		}
 		if err := u.p.c.pause(ctx, u.p.h, &tries, asNetwork(err)); err != nil {
-			u.cancel(ctx)
 			return err
 		}
+		u.resumed = true
 		if off, err = u.status(ctx, off); err != nil {
-			u.cancel(ctx)
 			return err
 		}
 	}
@@ -175,7 +211,6 @@ func (u *upload) chunked(ctx context.Context) error {
 		body: empty, ok: []int{http.StatusCreated},
 	})
 	if err != nil {
-		u.cancel(ctx)
 		return err
 	}
 	_ = resp.Body.Close()
@@ -227,7 +262,7 @@ func (u *upload) patch(ctx context.Context, off int64) (int64, error) {
 	return off + n, nil
 }
 
-// status asks how many bytes of the session the registry has.
+// status asks how many bytes of the session the registry has. off is what it has been sent in full.
 func (u *upload) status(ctx context.Context, off int64) (int64, error) {
 	resp, err := u.p.c.do(ctx, u.p.h, request{
 		method: http.MethodGet, at: u.at, scopes: u.p.scopes(), repo: u.p.ref.Repository,
@@ -237,12 +272,17 @@ func (u *upload) status(ctx context.Context, off int64) (int64, error) {
 		return 0, err
 	}
 	_ = resp.Body.Close()
+	end, ok := uploadRange(resp.Header.Get("Range"))
+	if ok && end == 0 && off > 1 {
+		// docker-registry 2 says this of every session, and leads to one that begins anew. What it took
+		// in full it can go on with where it led before.
+		return off, nil
+	}
 	if resp.Header.Get("Location") != "" {
 		if u.at, err = u.p.c.location(u.p.h, resp); err != nil {
 			return 0, err
 		}
 	}
-	end, ok := uploadRange(resp.Header.Get("Range"))
 	switch {
 	case !ok || end == 0 && off == 0: // "0-0" is also what an empty session answers
 		return 0, nil
@@ -255,11 +295,16 @@ func (u *upload) status(ctx context.Context, off int64) (int64, error) {
 	return end + 1, nil
 }
 
-// cancel ends a session that is given up. Whether it works is of no interest (DC-29).
+// cancel ends a session that is given up. Whether it works is of no interest (DC-29). One that a later
+// process is to go on with stays open, if it was the network or the user that ended this one.
 func (u *upload) cancel(ctx context.Context) {
 	if u.at == nil {
 		return
 	}
+	if u.remembered() && (ctx.Err() != nil) {
+		return
+	}
+	u.forget()
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer stop()
 	resp, err := u.p.c.do(ctx, u.p.h, request{
