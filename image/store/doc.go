@@ -2,6 +2,8 @@
 // every tool that reads one can read it; beside the layout's own files it has
 //
 //	ingest/<algorithm>-<hex>        content on its way in, and .json: a checkpoint of its hash
+//	ingest/upload-<key>.json        how far a push came that was broken off
+//	origins.jsonl                   which repositories have had what, to mount blobs from
 //	layers/                         unpacked layers, kept by package unpack/snapshot
 //	containers/                     bundles and writable layers of containers
 //	index.lock, store.lock          what processes lock (flock(2)); both stay empty

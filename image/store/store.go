@@ -153,7 +153,7 @@ func (s *Store) refuseForeign() error {
 	}
 	for _, e := range list {
 		switch e.Name() {
-		case ispec.ImageBlobsDir, ingestDir, layersDir, containersDir, indexLock, storeLock,
+		case ispec.ImageBlobsDir, ingestDir, layersDir, containersDir, indexLock, storeLock, originsFile, originsFile + ".new",
 			ispec.ImageIndexFile, ispec.ImageIndexFile + ".new", ispec.ImageLayoutFile, ispec.ImageLayoutFile + ".new":
 		default:
 			return fmt.Errorf("%w: the directory is in use for something else (it has %q)", ErrNotStore, e.Name())
