@@ -24,7 +24,7 @@ var ErrNoDelete = errors.New("the registry does not delete this")
 // deleted manifest is taken off it (DC-45). It gives ErrNotFound, and ErrNoDelete if the registry
 // refuses: many can delete manifests and not tags.
 func (c *Client) Delete(ctx context.Context, ref reference.Ref) error {
-	h, err := c.registryRef("delete", ref)
+	h, err := c.targetRef("delete", ref)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (c *Client) Delete(ctx context.Context, ref reference.Ref) error {
 
 // DeleteBlob deletes a blob of the repository of ref. Manifests that need it are not asked.
 func (c *Client) DeleteBlob(ctx context.Context, ref reference.Ref, d digest.Digest) error {
-	h, err := c.registryRef("delete blob", ref)
+	h, err := c.targetRef("delete blob", ref)
 	if err == nil {
 		err = image.ValidateDigest(d)
 	}
@@ -98,11 +98,12 @@ func (c *Client) subjectOf(ctx context.Context, e endpoint, ref reference.Ref) (
 
 // dropReferrer takes a deleted manifest off the list that stands in for the referrers API.
 func (c *Client) dropReferrer(ctx context.Context, h *host, ref reference.Ref, subject ispec.Descriptor) error {
-	_, err := c.referrersAPI(ctx, h, ref, subject.Digest, "")
+	e := endpoint{h: h, repo: ref.Repository}
+	_, err := c.referrersAPI(ctx, e, subject.Digest, "")
 	if !errors.Is(err, ErrNotFound) {
 		return err // the registry keeps the list itself
 	}
-	list, err := c.referrersTag(ctx, h, ref, subject.Digest)
+	list, _, err := c.referrersTag(ctx, e, ref, subject.Digest)
 	if err != nil {
 		return err
 	}

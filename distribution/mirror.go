@@ -34,6 +34,7 @@ type endpoint struct {
 	ns   string // the registry it stands in for, if it wants to know; else ""
 	tags bool   // it may say what a tag means
 	pull bool   // it may give content by digest
+	refs bool   // it may say what refers to a manifest
 	// static is the directory of a layout on a file server, with its slash; "" is a registry.
 	static string
 	// foreign is where a manifest says that a blob is; h is the registry then.
@@ -76,17 +77,26 @@ func (c *Client) endpoints(op string, ref reference.Ref) ([]endpoint, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, endpoint{h: h, repo: e.Repository, ns: e.Namespace, tags: e.Resolve, pull: e.Pull})
+		list = append(list, endpoint{h: h, repo: e.Repository, ns: e.Namespace, tags: e.Resolve, pull: e.Pull, refs: e.Referrers})
 	}
 	return list, nil
 }
 
 // registryRef gives the registry of ref itself, for what no mirror does.
 func (c *Client) registryRef(op string, ref reference.Ref) (*host, error) {
+	return c.oneHost(op, ref, c.o.Mirrors.Upstream)
+}
+
+// targetRef gives the place where content for ref goes, and where it is deleted.
+func (c *Client) targetRef(op string, ref reference.Ref) (*host, error) {
+	return c.oneHost(op, ref, c.o.Mirrors.Target)
+}
+
+func (c *Client) oneHost(op string, ref reference.Ref, which func(reference.Ref) (mirrorconfig.Endpoint, error)) (*host, error) {
 	if err := checkRef(op, ref); err != nil {
 		return nil, err
 	}
-	e, err := c.o.Mirrors.Upstream(ref)
+	e, err := which(ref)
 	if err != nil {
 		return nil, wrap(op, ref.String(), err)
 	}
@@ -104,7 +114,7 @@ func (c *Client) hostAt(op string, ref reference.Ref, e mirrorconfig.Endpoint, l
 	if _, err := name.NewRegistry(e.Host, name.StrictValidation); err != nil {
 		return nil, &Error{Op: op, Subject: ref.String(), Err: fmt.Errorf("%w: %w", reference.ErrSyntax, err)}
 	}
-	e.Repository, e.Namespace, e.Resolve, e.Pull, e.Push = "", "", false, false, false
+	e.Repository, e.Namespace, e.Resolve, e.Pull, e.Referrers, e.Push = "", "", false, false, false, false
 	key := registry
 	if e.Source != "" || e.Insecure {
 		key = fmt.Sprintf("%s %v %t", registry, e, last)
@@ -163,8 +173,27 @@ func (c *Client) failed(ctx context.Context, h *host, err error) {
 // means, else those that may give content. The error is the last one; earlier ones are told in its
 // text.
 func (c *Client) each(ctx context.Context, list []endpoint, byTag bool, f func(endpoint) error) error {
+	return c.eachOf(ctx, eligible(list, byTag), f, c.failed)
+}
+
+// eachList is each for lists that only some give, which may says. A mirror that answers that it does not
+// is as good as before for all else.
+func (c *Client) eachList(ctx context.Context, list []endpoint, may func(endpoint) bool, f func(e endpoint, last bool) error) error {
+	list = slices.DeleteFunc(slices.Clone(list), func(e endpoint) bool { return !may(e) })
+	return c.eachOf(ctx, list, func(e endpoint) error {
+		return f(e, e == list[len(list)-1])
+	}, func(ctx context.Context, h *host, err error) {
+		var s *StatusError
+		if errors.As(err, &s) && s.Status < http.StatusInternalServerError && s.Status != http.StatusTooManyRequests {
+			c.log.DebugContext(ctx, "a mirror does not list it", "mirror", h.api, "err", err)
+			return
+		}
+		c.failed(ctx, h, err)
+	})
+}
+
+func (c *Client) eachOf(ctx context.Context, list []endpoint, f func(endpoint) error, failed func(context.Context, *host, error)) error {
 	var before []string
-	list = eligible(list, byTag)
 	for i, e := range list {
 		last := i == len(list)-1
 		if !last && e.h.resting() {
@@ -177,7 +206,7 @@ func (c *Client) each(ctx context.Context, list []endpoint, byTag bool, f func(e
 		if last {
 			return withMirrors(err, before)
 		}
-		c.failed(ctx, e.h, err)
+		failed(ctx, e.h, err)
 		before = append(before, fmt.Sprintf("%s: %v", e.h.api, err))
 	}
 	return &Error{Op: "choose", Err: fmt.Errorf("%w: no host has the capability", ErrProtocol)}

@@ -54,7 +54,7 @@ type push struct {
 // What a manifest needs is sent before it, bytes are never changed, and what the registry has is
 // not sent again. Layers that are not to be distributed are left out.
 func (c *Client) Push(ctx context.Context, ref reference.Ref, src Source, d ispec.Descriptor, o PushOptions) error {
-	h, err := c.registryRef("push", ref)
+	h, err := c.targetRef("push", ref)
 	if err != nil {
 		return err
 	}

@@ -22,18 +22,29 @@ const maxPages = 1000
 
 // Referrers lists the manifests of the repository of ref whose subject is d, of the artifact type
 // given, or of all if "". Registries without the API are asked for the tag that stands in for it.
+// Mirrors that may say so are asked first.
 func (c *Client) Referrers(ctx context.Context, ref reference.Ref, d digest.Digest, artifactType string) ([]ispec.Descriptor, error) {
-	h, err := c.registryRef("list referrers", ref)
+	places, err := c.endpoints("list referrers", ref)
 	if err != nil {
 		return nil, err
 	}
 	if err := image.ValidateDigest(d); err != nil {
 		return nil, wrap("list referrers", ref.String(), err)
 	}
-	list, err := c.referrersAPI(ctx, h, ref, d, artifactType)
-	if errors.Is(err, ErrNotFound) {
-		list, err = c.referrersTag(ctx, h, ref, d)
-	}
+	var list []ispec.Descriptor
+	err = c.eachList(ctx, places, func(e endpoint) bool { return e.refs }, func(e endpoint, last bool) error {
+		list, err = c.referrersAPI(ctx, e, d, artifactType)
+		if !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		notFound := err
+		var known bool
+		list, known, err = c.referrersTag(ctx, e, ref, d)
+		if err == nil && !known && !last {
+			return notFound // a mirror that knows neither knows nothing
+		}
+		return err
+	})
 	if err != nil {
 		return nil, wrap("list referrers", ref.WithDigest(d).String(), err)
 	}
@@ -43,13 +54,17 @@ func (c *Client) Referrers(ctx context.Context, ref reference.Ref, d digest.Dige
 	}), nil
 }
 
-func (c *Client) referrersAPI(ctx context.Context, h *host, ref reference.Ref, d digest.Digest, artifactType string) ([]ispec.Descriptor, error) {
-	path := endpoint{h: h, repo: ref.Repository}.path("referrers", d.String())
+func (c *Client) referrersAPI(ctx context.Context, e endpoint, d digest.Digest, artifactType string) ([]ispec.Descriptor, error) {
+	path := e.path("referrers", d.String())
 	if artifactType != "" {
-		path += "?artifactType=" + url.QueryEscape(artifactType)
+		sep := "?"
+		if e.ns != "" {
+			sep = "&"
+		}
+		path += sep + "artifactType=" + url.QueryEscape(artifactType)
 	}
 	var list []ispec.Descriptor
-	err := c.pages(ctx, h, ref.Repository, path, func(resp *http.Response) error {
+	err := c.pages(ctx, e.h, e.repo, path, func(resp *http.Response) error {
 		raw, _, err := readManifest(resp, ispec.Descriptor{MediaType: ispec.MediaTypeImageIndex})
 		if err != nil {
 			return err
@@ -70,6 +85,10 @@ func (c *Client) pages(ctx context.Context, h *host, repo, path string, page fun
 	if repo != "" {
 		r.scopes = pullScope(repo)
 	}
+	first, err := url.Parse(path)
+	if err != nil {
+		return &Error{Op: "list", Subject: printable(path), Err: ErrProtocol}
+	}
 	for range maxPages {
 		resp, err := c.do(ctx, h, r)
 		if err != nil {
@@ -87,6 +106,10 @@ func (c *Client) pages(ctx context.Context, h *host, repo, path string, page fun
 		u, err := resp.Request.URL.Parse(next)
 		if err != nil || !sameOrigin(u, &url.URL{Scheme: resp.Request.URL.Scheme, Host: h.api}) {
 			return &Error{Op: "follow Link", Subject: printable(next), Clause: spec.TagPagination, Err: ErrProtocol}
+		}
+		if ns, q := first.Query().Get("ns"), u.Query(); ns != "" && q.Get("ns") == "" {
+			q.Set("ns", ns) // a mirror of several registries is told which with every page
+			u.RawQuery = q.Encode()
 		}
 		r.path = u.RequestURI()
 	}
@@ -114,24 +137,24 @@ func nextLink(values []string) string {
 }
 
 // referrersTag reads the list from the tag that stands in for the API. No such tag, or one that
-// names no index, is an empty list (DC-41).
-func (c *Client) referrersTag(ctx context.Context, h *host, ref reference.Ref, d digest.Digest) ([]ispec.Descriptor, error) {
+// names no index, is an empty list (DC-41); known tells that there is a list.
+func (c *Client) referrersTag(ctx context.Context, e endpoint, ref reference.Ref, d digest.Digest) (list []ispec.Descriptor, known bool, err error) {
 	at := ref
 	at.Digest, at.Tag = "", ReferrersTag(d)
-	raw, desc, err := c.manifest(ctx, endpoint{h: h, repo: at.Repository}, at, ispec.Descriptor{})
+	raw, desc, err := c.manifest(ctx, e, at, ispec.Descriptor{})
 	switch {
 	case errors.Is(err, ErrNotFound), errors.Is(err, image.ErrMediaType), errors.Is(err, image.ErrMalformed):
-		return nil, nil
+		return nil, false, nil
 	case err != nil:
-		return nil, err
+		return nil, false, err
 	case !image.IsIndex(desc.MediaType):
-		return nil, nil
+		return nil, false, nil
 	}
 	idx, err := image.DecodeIndex(raw, desc.MediaType)
 	if err != nil {
-		return nil, nil //nolint:nilerr // DC-41: a bad index there means no referrers
+		return nil, false, nil //nolint:nilerr // DC-41: a bad index there means no referrers
 	}
-	return idx.Manifests, nil
+	return idx.Manifests, true, nil
 }
 
 // ReferrersTag gives the tag that stands in for the referrers API: the algorithm cut to 32
@@ -161,7 +184,7 @@ func (c *Client) addReferrer(ctx context.Context, p *push, subject, d ispec.Desc
 	at := p.ref
 	at.Digest, at.Tag = "", ReferrersTag(subject.Digest)
 	for range 5 {
-		list, err := c.referrersTag(ctx, p.h, at, subject.Digest)
+		list, _, err := c.referrersTag(ctx, endpoint{h: p.h, repo: p.ref.Repository}, at, subject.Digest)
 		if err != nil {
 			return fail(err)
 		}

@@ -22,7 +22,24 @@ const (
 
 // Tags lists the tags of the repository of ref, in the order of the registry, following its Link
 // headers. What is no tag by its grammar is refused with ErrProtocol.
+//
+// Mirrors that may say what tags mean are asked first, and may know fewer than the registry: AllTags
+// asks none.
 func (c *Client) Tags(ctx context.Context, ref reference.Ref) ([]string, error) {
+	places, err := c.endpoints("list tags", ref)
+	if err != nil {
+		return nil, err
+	}
+	var list []string
+	err = c.eachList(ctx, places, func(e endpoint) bool { return e.tags }, func(e endpoint, _ bool) error {
+		list, err = c.names(ctx, e.h, e.repo, e.path("tags", "list"), "tags")
+		return err
+	})
+	return list, wrap("list tags", ref.Name(), err)
+}
+
+// AllTags is Tags of the registry itself: for those who act on what is not in the list.
+func (c *Client) AllTags(ctx context.Context, ref reference.Ref) ([]string, error) {
 	h, err := c.registryRef("list tags", ref)
 	if err != nil {
 		return nil, err

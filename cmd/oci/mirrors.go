@@ -29,6 +29,7 @@ type explained struct {
 	Reference string      `json:"reference"`
 	Steps     []string    `json:"steps"`
 	Hosts     []askedHost `json:"hosts"`
+	Push      string      `json:"push,omitempty"` // where content goes; none if nobody may have it
 	Error     string      `json:"error,omitempty"`
 }
 
@@ -36,8 +37,9 @@ type askedHost struct {
 	URL         string   `json:"url"`
 	Role        string   `json:"role"` // "registry", "mirror", "replacement"
 	Source      string   `json:"source,omitempty"`
-	Tags        bool     `json:"tags"`    // is asked what tags mean
-	Digests     bool     `json:"digests"` // is asked for content
+	Tags        bool     `json:"tags"`      // is asked what tags mean, and which there are
+	Digests     bool     `json:"digests"`   // is asked for content
+	Referrers   bool     `json:"referrers"` // is asked what refers to it
 	Namespace   string   `json:"ns,omitempty"`
 	Insecure    bool     `json:"insecure,omitempty"`
 	SkipVerify  bool     `json:"skipVerify,omitempty"`
@@ -78,11 +80,13 @@ func explainCommand(a *app) *cobra.Command {
 // explain decides about a reference; with an error of the decision itself the steps are told too.
 func explain(conf *mirrorconfig.Config, text string) (explained, error) {
 	var e explained
-	full, source := conf.Expand(text)
-	if source != "" {
-		e.Steps = append(e.Steps, fmt.Sprintf("alias: %s gives %q the name %s; oci does not use aliases, give the full name", source, text, full))
+	x, err := conf.Expand(text)
+	e.Steps = append(e.Steps, nameSteps(text, x)...)
+	if err != nil {
+		e.Error = err.Error()
+		return e, err
 	}
-	ref, err := reference.Parse(text)
+	ref, err := reference.Parse(x.Names[0])
 	if err != nil {
 		return e, err
 	}
@@ -98,7 +102,23 @@ func explain(conf *mirrorconfig.Config, text string) (explained, error) {
 	for i, p := range d.Endpoints {
 		e.Hosts = append(e.Hosts, asked(p, ref, i == len(d.Endpoints)-1))
 	}
-	return e, nil
+	return e, e.pushes(conf, ref)
+}
+
+// nameSteps tells how a name without a registry got one.
+func nameSteps(text string, x mirrorconfig.Expansion) []string {
+	names := strings.Join(x.Names, ", ")
+	switch {
+	case x.Source != "" && x.Alias:
+		return []string{fmt.Sprintf("name: %s: the alias %q is %s", x.Source, text, names)}
+	case len(x.Names) > 1:
+		return []string{fmt.Sprintf("name: %s: of the registries to search, %q may be any of %s; the first that has it is meant, and what follows is about the first", x.Source, text, names)}
+	case x.Source != "":
+		return []string{fmt.Sprintf("name: %s: the registry to search makes %q %s", x.Source, text, names)}
+	case mirrorconfig.Short(text):
+		return []string{fmt.Sprintf("name: no file says what %q means: it is a name of docker.io", text)}
+	}
+	return nil
 }
 
 func asked(p mirrorconfig.Endpoint, ref reference.Ref, last bool) askedHost {
@@ -108,7 +128,7 @@ func asked(p mirrorconfig.Endpoint, ref reference.Ref, last bool) askedHost {
 	}
 	h := askedHost{
 		URL: scheme + "://" + p.Host + p.Prefix + "/" + p.Repository, Role: "mirror", Source: p.Source,
-		Tags: p.Resolve && ref.Digest == "", Digests: p.Pull, Namespace: p.Namespace,
+		Tags: p.Resolve && ref.Digest == "", Digests: p.Pull, Referrers: p.Referrers, Namespace: p.Namespace,
 		Insecure: p.Insecure, SkipVerify: p.SkipVerify, CAs: p.CAs, ClientCert: len(p.Certs) > 0, Credentials: p.Host,
 	}
 	for name := range p.Header {
@@ -121,6 +141,24 @@ func asked(p mirrorconfig.Endpoint, ref reference.Ref, last bool) askedHost {
 		h.Role = "replacement"
 	}
 	return h
+}
+
+// pushes tells where content for ref goes.
+func (e *explained) pushes(conf *mirrorconfig.Config, ref reference.Ref) error {
+	to, err := conf.Target(ref)
+	switch {
+	case errors.Is(err, mirrorconfig.ErrNoPush):
+		e.Steps = append(e.Steps, "push: "+err.Error())
+		return nil
+	case err != nil:
+		return err
+	}
+	h := asked(to, ref, false)
+	e.Push = h.URL
+	if !to.Upstream {
+		e.Steps = append(e.Steps, fmt.Sprintf("push: %s gives the capability to %s, with its credentials", h.Source, h.URL))
+	}
+	return nil
 }
 
 func (e explained) text() string {
@@ -139,14 +177,16 @@ func (h askedHost) facts() []string {
 	if h.Source != "" {
 		facts[0] += ", " + h.Source
 	}
-	switch {
-	case h.Tags && h.Digests:
-		facts = append(facts, "for tags and digests")
-	case h.Tags:
-		facts = append(facts, "for tags")
-	default:
-		facts = append(facts, "for digests")
+	var what []string
+	for _, f := range []struct {
+		on   bool
+		text string
+	}{{h.Tags, "tags"}, {h.Digests, "digests"}, {h.Referrers, "referrers"}} {
+		if f.on {
+			what = append(what, f.text)
+		}
 	}
+	facts = append(facts, "for "+strings.Join(what, ", "))
 	for _, f := range []struct {
 		on   bool
 		text string

@@ -171,7 +171,7 @@ func (r *syncRun) tags(ctx context.Context, p place) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		return c.Tags(ctx, p.ref)
+		return c.AllTags(ctx, p.ref) // what is not in the list may be deleted
 	}
 	src, err := transport.Open(ctx, p.ref)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -19,7 +20,8 @@ type Options struct {
 	Hosts []string
 	// Defaults reads, where nothing above is given, what is where other tools have it:
 	// $CONTAINERS_REGISTRIES_CONF, or registries.conf of the user or else the system and the
-	// drop-ins of both; /etc/containerd/certs.d and /etc/docker/certs.d.
+	// drop-ins of both, and the aliases that podman's questions have led to;
+	// /etc/containerd/certs.d and /etc/docker/certs.d.
 	Defaults bool
 	// Getenv replaces os.Getenv, Home os.UserHomeDir, Etc "/etc".
 	Getenv    func(string) string
@@ -34,9 +36,10 @@ type Endpoint struct {
 	Repository string // there
 	Namespace  string // what the registry is called, for the query ns=; "" sends none
 
-	Resolve bool // it may say what a tag means
-	Pull    bool // it may give content, which is proved by its digest
-	Push    bool
+	Resolve   bool // it may say what a tag means, and which there are
+	Pull      bool // it may give content, which is proved by its digest
+	Referrers bool // it may say what refers to a manifest
+	Push      bool // content goes there
 
 	Insecure   bool     // plain http, and certificates that nobody vouches for
 	SkipVerify bool     // certificates that nobody vouches for
@@ -54,6 +57,10 @@ type Endpoint struct {
 type Config struct {
 	registries []registryTable // longest prefix first
 	aliases    map[string]alias
+	search     []string // registries of names without one
+	searchAt   string   // "file:line" that says so
+	mode       string   // short-name-mode
+	helpers    []string // credential-helpers
 	files      []string // registries.conf and drop-ins that were read
 	hostsDirs  []string
 
@@ -62,8 +69,8 @@ type Config struct {
 }
 
 type alias struct {
-	name, file string
-	line       int
+	name string
+	at   document
 }
 
 // Load reads registries.conf and its drop-ins; hosts.toml is read when a host is asked for. It gives
@@ -80,7 +87,7 @@ func Load(o Options) (*Config, error) {
 	}
 	c := &Config{aliases: map[string]alias{}, hosts: map[string]*hosts{}, hostsDirs: o.Hosts}
 	main, dirs, must := o.registries()
-	if err := c.loadRegistries(main, dirs, must); err != nil {
+	if err := c.loadRegistries(main, dirs, o.answers(), must); err != nil {
 		return nil, err
 	}
 	if len(o.Hosts) == 0 && o.Defaults {
@@ -113,6 +120,32 @@ func (o Options) registries() (main string, dirs []string, must bool) {
 		main = user
 	}
 	return main, append(dirs, user+".d"), false
+}
+
+// answers is where podman keeps the aliases that its questions have led to; "" for nowhere.
+func (o Options) answers() string {
+	const file = "short-name-aliases.conf"
+	cache := o.Getenv("XDG_CACHE_HOME")
+	switch {
+	case !o.Defaults || o.Registries != "":
+		return ""
+	case os.Geteuid() == 0:
+		return filepath.Join(filepath.Dir(o.Etc), "var", "cache", "containers", file)
+	case cache == "" && o.Home == "":
+		return ""
+	case cache == "":
+		cache = filepath.Join(o.Home, ".cache")
+	}
+	return filepath.Join(cache, "containers", file)
+}
+
+// CredentialHelpers gives what registries.conf has as credential-helpers, in order: names of helpers,
+// and "containers-auth.json" for the files. None is the files alone.
+func (c *Config) CredentialHelpers() []string {
+	if c == nil {
+		return nil
+	}
+	return slices.Clone(c.helpers)
 }
 
 // Empty reports whether the files say nothing, so that every image is asked for at its registry.

@@ -149,12 +149,6 @@ location = "one.example/app"
 	if up, err := c.Upstream(ref(t, "debian")); err != nil || up.Host != "registry-1.docker.io" || !up.Upstream {
 		t.Errorf("push goes to the registry itself: %+v, %v", up, err)
 	}
-	if full, from := c.Expand("fedora:41"); full != "registry.fedoraproject.org/fedora:41" || !strings.HasSuffix(from, ":44") {
-		t.Errorf("alias: got %q from %q", full, from)
-	}
-	if full, from := c.Expand("x/fedora"); full != "x/fedora" || from != "" {
-		t.Errorf("not an alias: got %q from %q", full, from)
-	}
 }
 
 func TestRegistriesConfStrict(t *testing.T) {

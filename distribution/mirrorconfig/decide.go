@@ -19,10 +19,7 @@ type Decision struct {
 // an *Error for a hosts.toml that cannot be used. A nil Config asks the registry.
 func (c *Config) Decide(ref reference.Ref) (Decision, error) {
 	var d Decision
-	own := Endpoint{
-		Host: apiHost(ref.Registry), Prefix: "/v2", Repository: ref.Repository,
-		Resolve: true, Pull: true, Push: true, Upstream: true,
-	}
+	own := itself(ref)
 	if c == nil {
 		d.Endpoints = []Endpoint{own}
 		return d, nil
@@ -46,27 +43,67 @@ func (c *Config) Decide(ref reference.Ref) (Decision, error) {
 	return d, nil
 }
 
-// Upstream says how to reach the registry of ref for what no mirror does: push, lists, deletes.
-// Locations are not rewritten for those, as in containers' own tools.
-func (c *Config) Upstream(ref reference.Ref) (Endpoint, error) {
-	own := Endpoint{
+// itself is the registry of ref as it is without any file.
+func itself(ref reference.Ref) Endpoint {
+	return Endpoint{
 		Host: apiHost(ref.Registry), Prefix: "/v2", Repository: ref.Repository,
-		Resolve: true, Pull: true, Push: true, Upstream: true,
+		Resolve: true, Pull: true, Referrers: true, Push: true, Upstream: true,
 	}
+}
+
+// Upstream says how to reach the registry of ref for what no mirror does: logins, catalogs, rate
+// limits. Locations are not rewritten for those, as in containers' own tools.
+func (c *Config) Upstream(ref reference.Ref) (Endpoint, error) {
+	own, _, err := c.upstream(ref)
+	return own, err
+}
+
+// upstream gives what hosts.toml says too; nil is nothing.
+func (c *Config) upstream(ref reference.Ref) (Endpoint, *hosts, error) {
+	own := itself(ref)
 	if c == nil {
-		return own, nil
+		return own, nil, nil
 	}
 	if r, _ := c.find(ref); r != nil {
 		if r.Blocked {
-			return own, r.blocked(ref)
+			return own, nil, r.blocked(ref)
 		}
 		own.Insecure = r.Insecure
 	}
 	h, err := c.hostsFor(ref.Registry)
-	if err != nil || h == nil || h.server == nil || h.server.Host != own.Host {
+	if err != nil || h == nil || h.server.Host != own.Host {
+		return own, h, err
+	}
+	return merged(own, *h.server), h, nil
+}
+
+// Target says where content for ref goes, and where it is deleted: to the first host of hosts.toml that
+// has the capability push by name, and else to the registry itself. It gives ErrNoPush if hosts.toml
+// takes that capability from the registry and gives it to nobody.
+func (c *Config) Target(ref reference.Ref) (Endpoint, error) {
+	own, h, err := c.upstream(ref)
+	if err != nil || h == nil {
 		return own, err
 	}
-	return merged(own, *h.server), nil
+	for _, m := range h.mirrors {
+		switch {
+		case !m.Push:
+		case m.Host == own.Host:
+			return merged(own, m), nil
+		default:
+			m.Repository = own.Repository
+			return m, nil
+		}
+	}
+	if h.server.Host != own.Host && h.serverPush {
+		server := *h.server
+		server.Repository = own.Repository
+		return server, nil
+	}
+	if !own.Push {
+		return own, &Error{Op: "decide", File: h.file, Err: fmt.Errorf("%s: %w", ref, ErrNoPush)}
+	}
+	return own, nil
 }
 
 func (d *Decision) say(format string, a ...any) {
@@ -111,7 +148,7 @@ func (d *Decision) apply(r registryTable, covered int, ref reference.Ref, own *E
 		}
 		e := Endpoint{
 			Host: apiHost(at.Registry), Prefix: "/v2", Repository: at.Repository, Insecure: m.Insecure,
-			Resolve: m.PullFrom != pullDigestOnly, Pull: true, Source: fmt.Sprintf("%s:%d", r.file, r.line),
+			Resolve: m.PullFrom != pullDigestOnly, Pull: true, Referrers: m.PullFrom == pullAll, Source: fmt.Sprintf("%s:%d", r.file, r.line),
 		}
 		if m.PullFrom == pullTagOnly && ref.Digest != "" {
 			d.say("mirror %s is left out: it is for tags only, and the reference has a digest", m.Location)
@@ -155,8 +192,8 @@ func (d *Decision) hosts(h *hosts, registry string, own Endpoint, dirs []string)
 		if m.Host == own.Host {
 			m = merged(own, m) // the registry, reached in another way
 		}
-		if !m.Pull && !m.Resolve {
-			d.say("host %s is left out: it has neither the capability pull nor resolve", m.Host)
+		if !m.Pull && !m.Resolve && !m.Referrers {
+			d.say("host %s is left out: it has none of the capabilities pull, resolve and referrers", m.Host)
 			continue
 		}
 		d.Endpoints = append(d.Endpoints, m)
@@ -175,21 +212,4 @@ func (d *Decision) hosts(h *hosts, registry string, own Endpoint, dirs []string)
 func merged(own, how Endpoint) Endpoint {
 	how.Repository, how.Upstream, how.Insecure, how.Namespace = own.Repository, own.Upstream, own.Insecure, ""
 	return how
-}
-
-// Expand gives the full name that an alias gives a short one, with its tag or digest, and where
-// that is written; the text itself if there is none.
-func (c *Config) Expand(text string) (full, source string) {
-	if c == nil || strings.Contains(text, "://") {
-		return text, ""
-	}
-	short, rest := text, ""
-	if i := strings.IndexAny(text, ":@"); i >= 0 {
-		short, rest = text[:i], text[i:]
-	}
-	a, ok := c.aliases[short]
-	if !ok {
-		return text, ""
-	}
-	return a.name + rest, fmt.Sprintf("%s:%d", a.file, a.line)
 }

@@ -11,6 +11,11 @@ var (
 	ErrConfig = errors.New("invalid configuration")
 	// ErrUnknownKey: a configuration file has a key that nothing understands. It is an ErrConfig.
 	ErrUnknownKey error = unknownKey{}
+	// ErrAmbiguous: a name without a registry could mean several images, and the configuration does not
+	// say to try them.
+	ErrAmbiguous = errors.New("ambiguous name")
+	// ErrNoPush: hosts.toml has no host that content may be pushed to.
+	ErrNoPush = errors.New("no host has the capability push")
 	// ErrBlocked: registries.conf forbids the registry.
 	ErrBlocked = errors.New("blocked by configuration")
 )

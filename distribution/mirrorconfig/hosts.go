@@ -38,6 +38,8 @@ type hosts struct {
 	file    string
 	mirrors []Endpoint
 	server  *Endpoint // nil: the registry as it is
+	// serverPush tells that the file itself says that the server takes content.
+	serverPush bool
 }
 
 // hostsFor gives what the directories say of a registry ("docker.io", "localhost:5000"): the first
@@ -109,6 +111,9 @@ func loadHosts(file, registry string) (*hosts, error) {
 			return nil, doc.fault(line, ErrConfig, "[host.%q]: %v", key, err)
 		}
 		e.Source = fmt.Sprintf("%s:%d", file, line)
+		if f.Hosts[key].Capabilities == nil && e.Host != apiHost(registry) {
+			e.Push = false // a mirror that nobody said it of gets no content
+		}
 		h.mirrors = append(h.mirrors, e)
 	}
 	server := f.Server
@@ -123,7 +128,7 @@ func loadHosts(file, registry string) (*hosts, error) {
 		e.Scheme = "" // nothing was said about it
 	}
 	e.Source = file
-	h.server = &e
+	h.server, h.serverPush = &e, e.Push && f.Capabilities != nil
 	return h, nil
 }
 
@@ -137,7 +142,7 @@ func apiHost(registry string) string {
 
 // endpoint makes an Endpoint of a table; dir is what its paths are relative to.
 func (t hostTable) endpoint(at, dir string) (Endpoint, error) {
-	e := Endpoint{Prefix: "/v2", Resolve: true, Pull: true, Push: true, Header: http.Header{}}
+	e := Endpoint{Prefix: "/v2", Resolve: true, Pull: true, Referrers: true, Push: true, Header: http.Header{}}
 	if !strings.HasPrefix(at, "http://") && !strings.HasPrefix(at, "https://") {
 		at = "https://" + at
 	}
@@ -161,7 +166,7 @@ func (t hostTable) endpoint(at, dir string) (Endpoint, error) {
 	}
 	e.SkipVerify = t.SkipVerify != nil && *t.SkipVerify
 	if t.Capabilities != nil {
-		e.Resolve, e.Pull, e.Push = false, false, false
+		e.Resolve, e.Pull, e.Referrers, e.Push = false, false, false, false
 	}
 	for _, c := range t.Capabilities {
 		switch c {
@@ -172,6 +177,7 @@ func (t hostTable) endpoint(at, dir string) (Endpoint, error) {
 		case "push":
 			e.Push = true
 		case "referrers":
+			e.Referrers = true
 		default:
 			return e, fmt.Errorf("capability %q is none of pull, resolve, push, referrers", c)
 		}

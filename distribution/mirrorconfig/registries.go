@@ -2,6 +2,7 @@ package mirrorconfig
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -46,10 +47,10 @@ const (
 	pullTagOnly    = "tag-only"
 )
 
-// loadRegistries reads the main files that exist and then the drop-ins. An entry of a later file
-// replaces the entry with the same prefix of an earlier one; must tells that the main file has to
-// exist.
-func (c *Config) loadRegistries(main string, dirs []string, must bool) error {
+// loadRegistries reads the main file, the drop-ins, and the answers to podman's questions, of those that
+// exist. An entry of a later file replaces the entry with the same prefix of an earlier one; must tells
+// that the main file has to exist.
+func (c *Config) loadRegistries(main string, dirs []string, answers string, must bool) error {
 	files := []string{}
 	if main != "" {
 		files = append(files, main)
@@ -64,6 +65,9 @@ func (c *Config) loadRegistries(main string, dirs []string, must bool) error {
 				files = append(files, filepath.Join(dir, e.Name()))
 			}
 		}
+	}
+	if answers != "" {
+		files = append(files, answers)
 	}
 	for i, path := range files {
 		var f registriesFile
@@ -100,23 +104,51 @@ func (c *Config) merge(doc document, f registriesFile) error {
 		c.registries = append(c.registries, r)
 	}
 	for short, full := range f.Aliases {
-		if strings.ContainsAny(short, ":@") || short == "" {
-			return doc.fault(doc.line("aliases", short), ErrConfig, "alias %q: a short name has neither tag nor digest", short)
-		}
 		if full == "" {
 			delete(c.aliases, short) // how an alias of an earlier file is taken back
 			continue
 		}
-		ref, err := place(full)
-		if host, _, ok := strings.Cut(full, "/"); err != nil || !ok || ref.Registry != host || strings.ContainsAny(full[len(host):], ":@") {
-			return doc.fault(doc.line("aliases", short), ErrConfig, "alias %q: %q is not the full name of a repository", short, full)
+		if err := checkAlias(short, full); err != nil {
+			return doc.fault(doc.line("aliases", short), ErrConfig, "alias %q: %v", short, err)
 		}
-		c.aliases[short] = alias{full, doc.path, doc.line("aliases", short)}
+		c.aliases[short] = alias{full, doc}
+	}
+	return c.mergeTop(doc, f)
+}
+
+// mergeTop checks what stands before all tables, and puts it in place of what an earlier file said.
+func (c *Config) mergeTop(doc document, f registriesFile) error {
+	if f.Search != nil { // an empty list takes back
+		for _, s := range f.Search {
+			if err := checkLocation(strings.TrimRight(s, "/")); err != nil {
+				return doc.fault(doc.line("unqualified-search-registries"), ErrConfig, "unqualified-search-registries: %q: %v", s, err)
+			}
+		}
+		c.search, c.searchAt = f.Search, doc.at("unqualified-search-registries")
 	}
 	switch f.ShortNameMode {
-	case "", "enforcing", "permissive", "disabled":
+	case "":
+	case modeEnforcing, modePermissive, modeDisabled:
+		c.mode = f.ShortNameMode
 	default:
 		return doc.fault(doc.line("short-name-mode"), ErrConfig, "short-name-mode %q is none of enforcing, permissive, disabled", f.ShortNameMode)
+	}
+	if f.CredentialHelpers != nil {
+		if slices.Contains(f.CredentialHelpers, "") {
+			return doc.fault(doc.line("credential-helpers"), ErrConfig, "credential-helpers: an empty name")
+		}
+		c.helpers = f.CredentialHelpers
+	}
+	return nil
+}
+
+func checkAlias(short, full string) error {
+	if strings.ContainsAny(short, ":@") || short == "" {
+		return errors.New("a short name has neither tag nor digest")
+	}
+	ref, err := place(full)
+	if host, _, ok := strings.Cut(full, "/"); err != nil || !ok || ref.Registry != host || strings.ContainsAny(full[len(host):], ":@") {
+		return fmt.Errorf("%q is not the full name of a repository", full)
 	}
 	return nil
 }

@@ -80,6 +80,9 @@ func (d document) unknown(list []toml.DecodeError) error {
 		if n := len(key); n > 1 && topLevel(key[n-1]) {
 			hint = fmt.Sprintf(": it stands after [%s] and so belongs to that table; move it to the top", strings.Join(key[:n-1], "."))
 		}
+		if key[0] == "registries" { // [registries.search] and others
+			hint = ": it is of version 1 of the format, which is not understood; see [[registry]] in containers-registries.conf(5)"
+		}
 		line, _ := e.Position()
 		errs = append(errs, d.fault(line, ErrUnknownKey, "%q%s", strings.Join(key, "."), hint))
 	}
@@ -120,6 +123,9 @@ func (d document) line(key ...string) int {
 	}
 	return 0
 }
+
+// at gives "file:line" of a key.
+func (d document) at(key ...string) string { return fmt.Sprintf("%s:%d", d.path, d.line(key...)) }
 
 // header finds the line of the nth (from 0) [[name]].
 func (d document) header(name string, nth int) int {
