@@ -69,7 +69,7 @@ type Client struct {
 	http *http.Client
 	base *http.Transport // of hosts without TLS settings of their own
 
-	buffers sync.Pool // of *[]byte, copyBuffer long
+	buffers sync.Pool // of *[]byte, copyBuffer long or less
 
 	rangeMin  int64 // see the constants of these names
 	rangeSize int

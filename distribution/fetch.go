@@ -4,32 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"slices"
 	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-pipeline/oci/conformance/spec"
 	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/image/reference"
 )
 
-const (
-	defaultJobs = 6
-	// copyBuffer is what one job reads at once.
-	copyBuffer = 128 << 10
-	// progressStep is how many bytes lie between two events of progress.
-	progressStep = 512 << 10
-)
+const defaultJobs = 6
 
 // PullOptions say what to pull. The zero value pulls for this machine.
 type PullOptions struct {
 	// Platform is what to choose from an index; image.HostPlatform() if zero. If it is given, an
 	// image without an index must be for it too.
 	Platform ispec.Platform
+	// Known is what the name meant when the sink got it; zero if the sink does not have it. A known
+	// name is asked for with a HEAD, which is all there is to do when it means the same. An unknown
+	// one is asked for with a GET, which saves a round trip, unless mirrors are to give the manifest.
+	Known ispec.Descriptor
 	// Events hears of the transfer.
 	Events image.EventFunc
 	// Jobs is how many blobs move at once; 6 if 0.
@@ -81,7 +76,7 @@ func (c *Client) Pull(ctx context.Context, ref reference.Ref, sink Sink, o PullO
 }
 
 func (p *pull) run(ctx context.Context) (PullResult, error) {
-	root, err := p.c.Resolve(ctx, p.ref)
+	root, raw, err := p.resolve(ctx)
 	if err != nil {
 		return PullResult{}, err
 	}
@@ -90,7 +85,7 @@ func (p *pull) run(ctx context.Context) (PullResult, error) {
 	if want.OS == "" && want.Architecture == "" {
 		want = image.HostPlatform()
 	}
-	manifest, raw, err := p.choose(ctx, root, want)
+	manifest, raw, err := p.choose(ctx, root, raw, want)
 	if err != nil {
 		return PullResult{}, err
 	}
@@ -122,10 +117,31 @@ func (p *pull) emit(e image.Event) {
 	p.o.Events.Emit(e)
 }
 
-// choose follows indexes from root to the manifest for the platform.
-func (p *pull) choose(ctx context.Context, d ispec.Descriptor, want ispec.Platform) (ispec.Descriptor, []byte, error) {
+// resolve gives what the name means, and its bytes if they came with the answer. Where there are
+// mirrors the registry is only asked what the name means: they have the bytes.
+func (p *pull) resolve(ctx context.Context) (ispec.Descriptor, []byte, error) {
+	list, err := p.c.endpoints("resolve", p.ref)
+	if err != nil {
+		return ispec.Descriptor{}, nil, err
+	}
+	if p.o.Known.Digest != "" || len(list) > 1 {
+		d, err := p.c.Resolve(ctx, p.ref)
+		return d, nil, err
+	}
+	raw, d, err := p.c.named(ctx, p.ref)
+	return d, raw, err
+}
+
+// choose follows indexes from root to the manifest for the platform. raw is that of root, if it is
+// known.
+func (p *pull) choose(ctx context.Context, d ispec.Descriptor, raw []byte, want ispec.Platform) (ispec.Descriptor, []byte, error) {
 	for depth := 0; ; depth++ {
-		raw, err := p.manifest(ctx, d)
+		var err error
+		if raw == nil {
+			raw, err = p.manifest(ctx, d)
+		} else {
+			err = p.keep(ctx, d, raw)
+		}
 		if err != nil {
 			return d, nil, err
 		}
@@ -145,6 +161,7 @@ func (p *pull) choose(ctx context.Context, d ispec.Descriptor, want ispec.Platfo
 		if !image.IsIndex(d.MediaType) && !image.IsManifest(d.MediaType) {
 			return d, nil, fmt.Errorf("%s: %w: %q", d.Digest, image.ErrMediaType, printable(d.MediaType))
 		}
+		raw = nil
 	}
 }
 
@@ -184,18 +201,23 @@ func (p *pull) manifest(ctx context.Context, d ispec.Descriptor) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
+	return raw, p.keep(ctx, d, raw)
+}
+
+// keep puts a manifest that was fetched into the sink. Nothing of it enters before it is known to be
+// what it should be: the store holds no document that could be read in two ways.
+func (p *pull) keep(ctx context.Context, d ispec.Descriptor, raw []byte) error {
 	p.fetched.Add(int64(len(raw)))
-	// Nothing of it enters the sink before it is known to be what it should be: the store holds
-	// no document that could be read in two ways.
+	var err error
 	if image.IsIndex(d.MediaType) {
 		_, err = image.DecodeIndex(raw, d.MediaType)
 	} else {
 		_, err = image.DecodeManifest(raw, d.MediaType)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return raw, p.put(ctx, d, raw)
+	return p.put(ctx, d, raw)
 }
 
 // put stores bytes that are in memory.
@@ -218,222 +240,4 @@ func (p *pull) put(ctx context.Context, d ispec.Descriptor, raw []byte) error {
 		return errors.Join(err, ing.Abort())
 	}
 	return nil
-}
-
-// content brings config and layers into the sink, the config first and then the largest layers.
-// The layers do not wait for the config; their DiffIDs, and so OnLayer, do.
-func (p *pull) content(ctx context.Context, d ispec.Descriptor, raw []byte, m ispec.Manifest) (image.Image, error) {
-	if err := p.worth(d, m); err != nil {
-		return image.Image{}, err
-	}
-	layers := distinct(m.Layers)
-	p.large = p.dominant(layers).Digest
-	var img image.Image
-	ready := make(chan struct{}) // closed when img is there
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(p.o.Jobs)
-	g.Go(func() error {
-		if err := p.fetchBlob(gctx, m.Config); err != nil {
-			return err
-		}
-		configRaw, err := p.sink.ReadBlob(gctx, m.Config, image.MaxConfigSize)
-		if err != nil {
-			return err
-		}
-		if img, err = image.New(d, raw, configRaw); err != nil {
-			return err
-		}
-		close(ready)
-		return nil
-	})
-	for _, l := range layers {
-		g.Go(func() error {
-			if err := p.fetchBlob(gctx, l); err != nil {
-				return fmt.Errorf("layer %d/%d: %w", position(m.Layers, l), len(m.Layers), err)
-			}
-			select {
-			case <-ready:
-				p.layerDone(img, l)
-				return nil
-			case <-gctx.Done():
-				return context.Cause(gctx)
-			}
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return image.Image{}, err
-	}
-	return img, nil
-}
-
-// position is where a blob is first in a list, from 1.
-func position(list []ispec.Descriptor, d ispec.Descriptor) int {
-	return 1 + slices.IndexFunc(list, func(o ispec.Descriptor) bool { return o.Digest == d.Digest })
-}
-
-// opaque brings the blobs of an artifact into the sink and looks into none of them.
-func (p *pull) opaque(ctx context.Context, m ispec.Manifest) error {
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(p.o.Jobs)
-	for _, d := range distinct(append([]ispec.Descriptor{m.Config}, m.Layers...)) {
-		g.Go(func() error { return p.fetchBlob(gctx, d) })
-	}
-	return g.Wait()
-}
-
-// worth refuses, before a byte is fetched, what could not be used.
-func (p *pull) worth(d ispec.Descriptor, m ispec.Manifest) error {
-	if m.Config.Size > image.MaxConfigSize {
-		return image.TooLarge("fetch config", m.Config, image.MaxConfigSize)
-	}
-	if !image.IsConfig(m.Config.MediaType) {
-		return &image.Error{
-			Op: "check image", Subject: d.Digest.String(), Clause: spec.ManifestOpaque,
-			Err: fmt.Errorf("%w: an artifact with a config of type %q, not a container image", image.ErrMediaType, printable(m.Config.MediaType)),
-		}
-	}
-	return nil
-}
-
-// layerDone reports every layer of img whose blob is l; an image may hold the same one twice.
-func (p *pull) layerDone(img image.Image, l ispec.Descriptor) {
-	if p.o.OnLayer == nil {
-		return
-	}
-	for _, layer := range img.Layers() {
-		if layer.Descriptor.Digest == l.Digest {
-			p.o.OnLayer(layer)
-		}
-	}
-}
-
-// distinct gives each blob once, largest first: the one that takes longest starts first.
-func distinct(list []ispec.Descriptor) []ispec.Descriptor {
-	var out []ispec.Descriptor
-	for _, d := range list {
-		if !slices.ContainsFunc(out, func(o ispec.Descriptor) bool { return o.Digest == d.Digest }) {
-			out = append(out, d)
-		}
-	}
-	slices.SortStableFunc(out, func(a, b ispec.Descriptor) int {
-		switch {
-		case a.Size > b.Size:
-			return -1
-		case a.Size < b.Size:
-			return 1
-		}
-		return 0
-	})
-	return out
-}
-
-// fetchBlob brings one blob into the sink. A blob that was put together from several answers and
-// proves wrong is fetched once more from its start: a checkpoint may be of another attempt (H-83),
-// and a mirror may lie.
-func (p *pull) fetchBlob(ctx context.Context, d ispec.Descriptor) error {
-	ok, err := p.sink.Has(ctx, d)
-	if err != nil {
-		return err
-	}
-	if ok {
-		p.reused.Add(d.Size)
-		p.emit(image.Event{Kind: image.EventReused, Descriptor: d, Bytes: d.Size, Total: d.Size})
-		return nil
-	}
-	doubtful, err := p.ingest(ctx, &d)
-	for range maxDoubt {
-		if err == nil || !doubtful || !lies(err) {
-			break
-		}
-		p.emit(image.Event{Kind: image.EventRetry, Descriptor: d, Err: err})
-		doubtful, err = p.ingest(ctx, &d)
-	}
-	if err != nil {
-		err = wrap("fetch blob", d.Digest.String(), err)
-		p.emit(image.Event{Kind: image.EventFailed, Descriptor: d, Total: d.Size, Err: err})
-		return err
-	}
-	p.emit(image.Event{Kind: image.EventDone, Descriptor: d, Bytes: d.Size, Total: d.Size})
-	return nil
-}
-
-// maxDoubt bounds how often a blob that proves wrong is fetched again.
-const maxDoubt = 3
-
-// ingest is one attempt at a blob; doubtful tells that another may give other bytes: these come from
-// more than one answer, from a mirror, which is left alone then, or from a URL of want, which is
-// taken out.
-func (p *pull) ingest(ctx context.Context, want *ispec.Descriptor) (doubtful bool, err error) {
-	d := *want
-	ing, err := p.sink.Ingest(ctx, d)
-	if err != nil {
-		return false, err
-	}
-	defer ing.Close() //nolint:errcheck // Commit has proved what matters
-	start := ing.Offset()
-	if start > d.Size {
-		return true, errors.Join(sizeError(d, fmt.Sprintf("%d bytes", start)), ing.Abort())
-	}
-	p.emit(image.Event{Kind: image.EventStarted, Descriptor: d, Bytes: start, Total: d.Size})
-	body, err := p.open(ctx, d, start, func(err error) {
-		p.emit(image.Event{Kind: image.EventRetry, Descriptor: d, Err: err})
-	})
-	if err != nil {
-		return start > 0, p.giveUp(ing, err)
-	}
-	defer body.Close() //nolint:errcheck // never fails
-	err = p.copyBlob(ing, body, d)
-	wire, pieces, at, more := body.result()
-	p.fetched.Add(wire)
-	doubtful = start > 0 || pieces > 1
-	if err == nil {
-		err = ing.Commit(ctx)
-	}
-	if err != nil {
-		if lies(err) && more {
-			p.c.failed(ctx, at.h, err)
-			doubtful = true
-			want.URLs = without(d.URLs, at.foreign)
-		}
-		return doubtful, p.giveUp(ing, err)
-	}
-	p.reused.Add(start)
-	return doubtful, nil
-}
-
-// giveUp keeps what a broken transfer brought, and forgets what is wrong.
-func (p *pull) giveUp(ing Ingest, err error) error {
-	if lies(err) {
-		return errors.Join(err, ing.Abort())
-	}
-	return errors.Join(err, ing.Close())
-}
-
-func (p *pull) copyBlob(ing Ingest, body io.Reader, d ispec.Descriptor) error {
-	buf, ok := p.c.buffers.Get().(*[]byte)
-	if !ok {
-		b := make([]byte, copyBuffer)
-		buf = &b
-	}
-	defer p.c.buffers.Put(buf)
-	told := ing.Offset()
-	for at := told; ; {
-		n, err := body.Read(*buf)
-		if n > 0 {
-			if _, err := ing.Write((*buf)[:n]); err != nil {
-				return err
-			}
-			at += int64(n)
-			if at-told >= progressStep {
-				told = at
-				p.emit(image.Event{Kind: image.EventProgress, Descriptor: d, Bytes: at, Total: d.Size})
-			}
-		}
-		if err == io.EOF { //nolint:errorlint // as io.Reader gives it
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
 }

@@ -68,8 +68,13 @@ func TestPull(t *testing.T) {
 		t.Error("the manifest of another platform was fetched")
 	}
 
+	if got := s.Requests(); len(got) != 6 || got[0].Method != http.MethodGet {
+		t.Errorf("a first pull is a GET for each of index, manifest, config and layers; got %v", got)
+	}
+
 	s.Forget()
 	done = nil
+	o.Known = res.Resolved.Root
 	res, err = pullInto(t, c, ref, m, o)
 	if err != nil {
 		t.Fatal(err)
@@ -198,6 +203,11 @@ func manifestLies(f *fixture) []lie {
 		{"H-76 claimed size", registrytest.Rule{Method: http.MethodHead, Fault: registrytest.Header("Content-Length", "9000000")}, image.ErrTooLarge},
 		{"H-75 both kinds", rule("/manifests/latest", registrytest.Body(ispec.MediaTypeImageIndex, both)), image.ErrAmbiguous},
 		{"404", registrytest.Rule{Method: http.MethodHead, Fault: registrytest.Status(404)}, ErrNotFound},
+		{"H-72 header of the name", rule("/manifests/latest", registrytest.Header("Docker-Content-Digest", "sha256:ABC")), image.ErrDigestInvalid},
+		{"DC-06 header of the name", rule("/manifests/latest", registrytest.Header("Docker-Content-Digest", f.manifest.Digest.String())), image.ErrDigestMismatch},
+		{"H-76 claimed size of the name", rule("/manifests/latest", registrytest.Header("Content-Length", "9000000")), image.ErrTooLarge},
+		{"H-76 endless name", rule("/manifests/latest", registrytest.Endless()), image.ErrTooLarge},
+		{"404 of the name", rule("/manifests/latest", registrytest.Status(404)), ErrNotFound},
 		{"404 manifest", rule(man, registrytest.Status(404)), ErrNotFound},
 		{"401", rule(man, registrytest.Status(401)), ErrUnauthorized},
 		{"403", rule(man, registrytest.Status(403)), ErrUnauthorized},
@@ -217,11 +227,12 @@ func TestPullManifestLies(t *testing.T) {
 		t.Run(l.name, func(t *testing.T) {
 			s, f, ref := setup(t, registrytest.Options{})
 			m := newMemory()
-			if strings.HasPrefix(l.name, "H-75") { // the document must be reached without a digest
-				s.Inject(registrytest.Rule{Method: http.MethodHead, Fault: registrytest.Status(405)})
-			}
 			s.Inject(l.rule)
-			_, err := pullInto(t, newClient(t, Options{}), ref, m, PullOptions{})
+			var o PullOptions
+			if l.rule.Method == http.MethodHead { // only a known name is asked for by HEAD
+				o.Known = f.manifest
+			}
+			_, err := pullInto(t, newClient(t, Options{}), ref, m, o)
 			if !errors.Is(err, l.want) {
 				t.Fatalf("got %v, want %v", err, l.want)
 			}

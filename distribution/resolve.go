@@ -56,6 +56,22 @@ func (c *Client) Resolve(ctx context.Context, ref reference.Ref) (ispec.Descript
 	return d, nil
 }
 
+// named fetches what a reference names now. Its media type, digest and size are proved as far as the
+// reference says them.
+func (c *Client) named(ctx context.Context, ref reference.Ref) ([]byte, ispec.Descriptor, error) {
+	list, err := c.endpoints("resolve", ref)
+	if err != nil {
+		return nil, ispec.Descriptor{}, err
+	}
+	var raw []byte
+	var d ispec.Descriptor
+	err = c.each(ctx, list, ref.Digest == "", func(e endpoint) error {
+		raw, d, err = c.manifest(ctx, e, ref, ispec.Descriptor{Digest: ref.Digest})
+		return err
+	})
+	return raw, d, wrap("resolve", ref.String(), err)
+}
+
 // wrap adds what was done to an error that does not say it yet.
 func wrap(op, subject string, err error) error {
 	if err == nil {

@@ -129,7 +129,11 @@ func (a *app) pullRegistry(ctx context.Context, s *store.Store, ref reference.Re
 	if err != nil {
 		return ispec.Descriptor{}, pulled{}, err
 	}
-	r, err := c.Pull(ctx, ref, sink{s}, distribution.PullOptions{Platform: want, Events: p.event, Jobs: t.jobs, Artifacts: t.artifacts})
+	o := distribution.PullOptions{Platform: want, Events: p.event, Jobs: t.jobs, Artifacts: t.artifacts}
+	if d, err := s.Resolve(ctx, ref.String()); err == nil {
+		o.Known = d
+	}
+	r, err := c.Pull(ctx, ref, sink{s}, o)
 	if err != nil {
 		return ispec.Descriptor{}, pulled{}, err
 	}
