@@ -40,7 +40,7 @@ test: deps images ## install the real components where possible, make the test i
 
 unit: ## run every test with what is installed now (TEST=./image/... narrows it)
 	@mkdir -p $(CACHE)
-	@set +e; export OCI_TEST_IMAGES=$${OCI_TEST_IMAGES-$$([ -d '$(IMAGES)' ] && echo '$(IMAGES)')}; \
+	@set +e; export OCI_TEST_IMAGES=$${OCI_TEST_IMAGES-$$([ -d '$(IMAGES)' ] && echo '$(IMAGES)')} OCI_PEERS=$${OCI_PEERS-$(CACHE)/tools}; \
 	  all=$$($(GO) list $(TEST)); race=$$(grep -Ev '$(NO_RACE)' <<<"$$all"); plain=$$(grep -E '$(NO_RACE)' <<<"$$all"); \
 	  flag=; command -v gcc >/dev/null && flag=-race; \
 	  { [ -z "$$race" ] || $(GO) test -json $$flag $(TESTFLAGS) $$race; \
@@ -79,7 +79,7 @@ cover: ## statement coverage, as a table and as .cache/cover.html
 	$(GO) tool cover -func=$(CACHE)/cover.out | tail -n 1
 	$(GO) tool cover -html=$(CACHE)/cover.out -o $(CACHE)/cover.html
 
-deps: ## download the modules; on Debian as root, install the components the tests compare with
+deps: ## download the modules; build peers into .cache/tools; on Debian as root, install the other components tests use
 	@.ci/deps
 
 images: ## make the test images once (2-4 minutes; root on Debian), into .cache/images
