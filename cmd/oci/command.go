@@ -77,6 +77,7 @@ func verbs() []verb {
 		{"referrers", groupRegistry, false, referrersCommand},
 		{"attach", groupRegistry, false, attachCommand},
 		{"ratelimit", groupRegistry, false, ratelimitCommand},
+		{"delete", groupContainer, false, deleteCommand},
 		{"login", groupTool, false, loginCommand},
 		{"logout", groupTool, false, logoutCommand},
 		{"mirrors", groupTool, false, mirrorsCommand},

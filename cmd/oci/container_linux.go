@@ -170,25 +170,18 @@ func parseSignal(s string) (unix.Signal, error) {
 	return 0, usageErrorf(nil, "unknown signal %q", s)
 }
 
-// deleteCommand is for engines too, which know the whole ID: the beginning of one is not enough.
-func deleteCommand(a *app) *cobra.Command {
-	return removeCommand(a, "delete", func(id string) (string, error) { return id, nil })
-}
-
-func rmCommand(a *app) *cobra.Command { return removeCommand(a, "rm", a.fullID) }
-
-func removeCommand(a *app, name string, find func(string) (string, error)) *cobra.Command {
+func rmCommand(a *app) *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
-		Use:   name + " ID...",
+		Use:   "rm ID...",
 		Short: "Remove a container that is not running",
 		Args:  atLeast(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var errs []error
 			for _, arg := range args {
-				id, err := find(arg)
+				id, err := a.fullID(arg)
 				if err == nil {
-					err = a.remove(cmd.Context(), id, force)
+					err = a.deleteContainer(cmd.Context(), id, force)
 				}
 				errs = append(errs, err)
 			}
@@ -199,10 +192,10 @@ func removeCommand(a *app, name string, find func(string) (string, error)) *cobr
 	return cmd
 }
 
-// remove takes away a container: what the runtime has of it, then its files. A user who is not
+// deleteContainer takes away a container: what the runtime has of it, then its files. A user who is not
 // root does the first from outside (only there may they signal its processes) and the second as
 // root of a user namespace (only there do they own its files).
-func (a *app) remove(ctx context.Context, id string, force bool) error {
+func (a *app) deleteContainer(ctx context.Context, id string, force bool) error {
 	dir, fromImage := a.madeFromImage(id)
 	if !rootless() {
 		err := a.removeState(ctx, id, force)

@@ -132,41 +132,6 @@ func (a *app) withPlace(cmd *cobra.Command, arg string, t transferFlags, do func
 	return do(ctx, src)
 }
 
-func blobCommand(a *app) *cobra.Command {
-	var t transferFlags
-	var output string
-	get := &cobra.Command{
-		Use:   "get REPOSITORY@DIGEST",
-		Short: "Write a blob of a repository, proved",
-		Long: "Write a blob of a repository to standard output, or to a file that appears once it is proved. What goes to\n" +
-			"standard output has been proved when the exit status is 0; it is 6 if the blob is not what its digest says.",
-		Args: exact(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx, stop := interruptible(cmd.Context())
-			defer stop()
-			ref, err := reference.Parse(args[0])
-			if err != nil {
-				return err
-			}
-			if ref.Transport != reference.Registry && !ref.Static() || ref.Digest == "" {
-				return usageErrorf(cmd, "%s: want REPOSITORY@DIGEST or oci+https://HOST/DIR@DIGEST", args[0])
-			}
-			c, err := a.client(t)
-			if err != nil {
-				return err
-			}
-			write := func(w io.Writer) error { return copyBlob(ctx, c, ref, ref.Digest, w) }
-			if output == "" {
-				return write(a.out)
-			}
-			return writeWhole(output, write)
-		},
-	}
-	t.registerAccess(get.Flags())
-	get.Flags().StringVarP(&output, "output", "o", "", "write to this `file`, whole or not at all")
-	return group("blob", "Read single blobs of a registry", get)
-}
-
 // copyBlob writes a blob of a repository to w and proves it on the way.
 func copyBlob(ctx context.Context, c *distribution.Client, ref reference.Ref, dgst digest.Digest, w io.Writer) error {
 	d, err := c.StatBlob(ctx, ref, dgst)

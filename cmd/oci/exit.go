@@ -86,7 +86,7 @@ func exitTable() []exitRow {
 		{statusDenied, []error{distribution.ErrUnauthorized}, "--creds or --authfile, or a login of docker or podman, gives credentials"},
 		{statusDenied, []error{mirrorconfig.ErrBlocked}, "`oci mirrors explain` shows what was decided"},
 		{statusLimited, []error{distribution.ErrRateLimited}, "the registry says when to come back; with credentials the limit is often higher"},
-		{statusGeneral, []error{distribution.ErrNoDelete}, "`oci manifest delete REPOSITORY@DIGEST` deletes a manifest with all its tags, where the registry allows deletes at all"},
+		{statusGeneral, []error{distribution.ErrNoDelete}, "`oci delete REPOSITORY@DIGEST` deletes a manifest with all its tags, where the registry allows deletes at all"},
 		{statusGeneral, []error{convert.ErrUnmapped}, "give yourself more ids: a range in /etc/subuid and /etc/subgid, and newuidmap (package uidmap); or run as --user 0"},
 		{statusUnverified, []error{image.ErrDigestMismatch, image.ErrSizeMismatch, unpack.ErrDiffID}, "the content is not what its descriptor says; nothing was made of it"},
 		{statusMalformed, []error{store.ErrIncomplete}, "`oci check --repair`, or a pull, writes the file again"},

@@ -10,7 +10,6 @@ func platformVerbs() []verb {
 		{"exec", groupContainer, false, execCommand},
 		{"stop", groupContainer, false, stopCommand},
 		{"kill", groupContainer, false, killCommand},
-		{"delete", groupContainer, false, deleteCommand},
 		{"rm", groupContainer, false, rmCommand},
 		{"ps", groupContainer, false, psCommand},
 		{"wait", groupContainer, false, waitCommand},
