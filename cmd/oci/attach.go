@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/oci-pipeline/oci/distribution"
 	"github.com/oci-pipeline/oci/image"
@@ -23,15 +24,38 @@ import (
 // defaultFileType is the media type of an attached file that is not given one.
 const defaultFileType = "application/octet-stream"
 
+// attachFlags describe an artifact.
 type attachFlags struct {
 	kind        string
 	annotations []string
 }
 
+func (f *attachFlags) register(fs *pflag.FlagSet) {
+	fs.StringVar(&f.kind, "type", "", "the artifact's `type`, a media type")
+	fs.StringVar(&f.kind, "artifact-type", "", "the same as --type")
+	_ = fs.MarkHidden("artifact-type") // as oras and regctl call it
+	fs.StringArrayVarP(&f.annotations, "annotation", "a", nil, "`key=value` for the artifact's manifest")
+}
+
+// notes checks the flags and gives the annotations.
+func (f *attachFlags) notes() (map[string]string, error) {
+	if f.kind == "" {
+		return nil, usageErrorf(nil, "--type is missing: the artifact's type, as application/spdx+json")
+	}
+	notes := make(map[string]string, len(f.annotations))
+	for _, text := range f.annotations {
+		k, v, ok := strings.Cut(text, "=")
+		if !ok || k == "" {
+			return nil, usageErrorf(nil, "--annotation %s: want key=value", quote(text))
+		}
+		notes[k] = v
+	}
+	return notes, nil
+}
+
 // attached is the JSON of `oci attach`.
 type attached struct {
-	Name         string `json:"name"` // REPOSITORY@DIGEST
-	Digest       string `json:"digest"`
+	pulled
 	Subject      string `json:"subject"`
 	ArtifactType string `json:"artifactType"`
 }
@@ -39,32 +63,32 @@ type attached struct {
 func attachCommand(a *app) *cobra.Command {
 	var t transferFlags
 	var f attachFlags
-	var format formatFlag
+	var out outputFlags
 	cmd := &cobra.Command{
 		Use:   "attach REF FILE[:MEDIATYPE]... --type TYPE",
 		Short: "Attach files to an image in a registry, as an artifact that refers to it",
 		Long: "Attach files to an image in a registry: an artifact of the type given, with the files as its layers and the\n" +
-			"image as its subject. `oci referrers` finds it. The same files give the same artifact.",
+			"image as its subject. `oci referrers` finds it, `oci artifact pull` writes the files. The same files give the\n" +
+			"same artifact.",
 		Args: atLeast(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()
-			ref, err := reference.Parse(args[0])
+			ref, err := parseDestination(cmd, args[0])
 			if err != nil {
 				return err
-			}
-			if ref.Transport != reference.Registry {
-				return usageErrorf(cmd, "%s is not in a registry", ref)
-			}
-			if f.kind == "" {
-				return usageErrorf(cmd, "--type is missing: the artifact's type, as application/spdx+json")
 			}
 			done, err := a.attach(ctx, ref, args[1:], f, t)
 			switch {
 			case err != nil:
 				return err
-			case format.json():
-				return format.write(a.out, done)
+			case out.digestFile != "":
+				if err := writeDigestFile(out.digestFile, done.Digest); err != nil {
+					return err
+				}
+			}
+			if out.format.json() {
+				return out.format.write(a.out, done)
 			}
 			_, err = fmt.Fprintln(a.out, done.Name)
 			return err
@@ -73,60 +97,47 @@ func attachCommand(a *app) *cobra.Command {
 	t.register(cmd.Flags())
 	cmd.Flags().Lookup("platform").Usage = "attach to the manifest for this `os/arch[/variant]` instead of the index"
 	t.registerQuiet(cmd.Flags())
-	cmd.Flags().StringVar(&f.kind, "type", "", "the artifact's `type`, a media type")
-	cmd.Flags().StringArrayVarP(&f.annotations, "annotation", "a", nil, "`key=value` for the artifact's manifest")
-	format.registerOutput(cmd.Flags())
+	f.register(cmd.Flags())
+	out.register(cmd.Flags())
 	return cmd
 }
 
 func (a *app) attach(ctx context.Context, ref reference.Ref, files []string, f attachFlags, t transferFlags) (attached, error) {
-	notes, err := parseAnnotations(f.annotations)
-	if err != nil {
-		return attached{}, err
-	}
 	c, err := a.client(t)
 	if err != nil {
 		return attached{}, err
 	}
+	if _, err := f.notes(); err != nil {
+		return attached{}, err
+	}
+	subject, err := a.provedSubject(ctx, c, ref, t)
+	if err != nil {
+		return attached{}, err
+	}
+	to := ref
+	to.Tag, to.Digest = "", ""
+	done, err := a.pushArtifact(ctx, to, ref.WithDigest(subject.Digest), files, f, transferFlags{accessFlags: t.accessFlags, quiet: t.quiet, mode: t.mode, noTTY: t.noTTY, jobs: t.jobs})
+	a.finish(&done)
+	return attached{done, subject.Digest.String(), f.kind}, err
+}
+
+// provedSubject reads what a name means, for the platform if one was given, before something refers to it.
+func (a *app) provedSubject(ctx context.Context, c *distribution.Client, ref reference.Ref, t transferFlags) (ispec.Descriptor, error) {
 	src := registrySource{c, ref}
 	subject, err := src.Resolve(ctx)
 	if err != nil {
-		return attached{}, err
+		return subject, err
 	}
 	var want *ispec.Platform
 	if t.platform != "" {
 		p, err := wantedPlatform(t.platform)
 		if err != nil {
-			return attached{}, err
+			return subject, err
 		}
 		want = &p
 	}
-	if subject, _, err = readManifest(ctx, src, subject, want); err != nil { // proved, before something refers to it
-		return attached{}, err
-	}
-	content, d, err := newArtifact(subject, f.kind, notes, files)
-	if err != nil {
-		return attached{}, err
-	}
-	p := a.showProgress(t)
-	defer p.close()
-	at := ref.WithDigest(d.Digest)
-	if err := c.Push(ctx, at, content, d, distribution.PushOptions{Events: p.event, Jobs: t.jobs}); err != nil {
-		return attached{}, err
-	}
-	return attached{at.String(), d.Digest.String(), subject.Digest.String(), f.kind}, nil
-}
-
-func parseAnnotations(list []string) (map[string]string, error) {
-	notes := make(map[string]string, len(list))
-	for _, text := range list {
-		k, v, ok := strings.Cut(text, "=")
-		if !ok || k == "" {
-			return nil, usageErrorf(nil, "--annotation %q: want key=value", text)
-		}
-		notes[k] = v
-	}
-	return notes, nil
+	subject, _, err = readManifest(ctx, src, subject, want)
+	return subject, err
 }
 
 // fileContent is the content of an artifact: documents in memory, and files where they lie.
@@ -143,16 +154,18 @@ func (c fileContent) Open(_ context.Context, d ispec.Descriptor) (io.ReadCloser,
 	return os.Open(c.files[d.Digest])
 }
 
-// newArtifact describes the files as an artifact whose subject is an image.
+// newArtifact describes the files as an artifact; its subject is an image, or none if that is zero.
 func newArtifact(subject ispec.Descriptor, kind string, notes map[string]string, files []string) (fileContent, ispec.Descriptor, error) {
 	c := fileContent{docs: map[digest.Digest][]byte{}, files: map[digest.Digest]string{}}
 	c.docs[ispec.DescriptorEmptyJSON.Digest] = ispec.DescriptorEmptyJSON.Data
 	empty := ispec.DescriptorEmptyJSON
 	empty.Data = nil
-	subject = ispec.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size}
 	m := ispec.Manifest{
 		MediaType: ispec.MediaTypeImageManifest, ArtifactType: kind, Config: empty,
-		Subject: &subject, Annotations: notes,
+		Annotations: notes,
+	}
+	if subject.Digest != "" {
+		m.Subject = &ispec.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size}
 	}
 	m.SchemaVersion = 2
 	for _, arg := range files {

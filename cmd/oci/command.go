@@ -75,6 +75,7 @@ func verbs() []verb {
 		{"config", groupRegistry, false, configCommand},
 		{"blob", groupRegistry, false, blobCommand},
 		{"referrers", groupRegistry, false, referrersCommand},
+		{"artifact", groupRegistry, false, artifactCommand},
 		{"attach", groupRegistry, false, attachCommand},
 		{"ratelimit", groupRegistry, false, ratelimitCommand},
 		{"delete", groupContainer, false, deleteCommand},

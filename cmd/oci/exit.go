@@ -91,7 +91,7 @@ func exitTable() []exitRow {
 		{statusUnverified, []error{image.ErrDigestMismatch, image.ErrSizeMismatch, unpack.ErrDiffID}, "the content is not what its descriptor says; nothing was made of it"},
 		{statusMalformed, []error{store.ErrIncomplete}, "`oci check --repair`, or a pull, writes the file again"},
 		{statusMalformed, []error{
-			errSyncList,
+			errSyncList, errFileName,
 			image.ErrMalformed, image.ErrTooLarge, image.ErrMediaType, image.ErrNoDigest, image.ErrDigestInvalid, image.ErrAlgorithm,
 			bundle.ErrSyntax, bundle.ErrTooLarge, bundle.ErrDuplicateKey, bundle.ErrTooDeep, bundle.ErrType, bundle.ErrVersion,
 			bundle.ErrMissing, bundle.ErrInvalid, bundle.ErrDuplicate, bundle.ErrNotRegular,
