@@ -44,7 +44,7 @@ func without(urls []string, tried *url.URL) []string {
 // chose it, so: https only, without a password, and nothing nearer than the registry itself. The
 // address that a name leads to is checked again when it is dialled.
 func foreignURL(u *url.URL, h *host) error {
-	if u.Scheme != "https" || u.Host == "" || u.User != nil || u.Opaque != "" {
+	if u.Scheme != "https" || !place(u) {
 		return fmt.Errorf("%w: the manifest leads to %q, which is no plain https URL", ErrInsecure, printable(u.Redacted()))
 	}
 	h.mu.Lock()

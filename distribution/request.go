@@ -193,7 +193,7 @@ func (c *Client) location(h *host, resp *http.Response) (*url.URL, error) {
 		}
 		u.Scheme, u.Host = "https", h.api
 	}
-	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+	if u.Scheme != "http" && u.Scheme != "https" || !place(u) {
 		return nil, badLocation(fmt.Errorf("%w: %q", ErrProtocol, printable(text)))
 	}
 	return u, nil

@@ -66,7 +66,7 @@ func (a *attempts) next(err error) (time.Duration, bool) {
 	if errors.As(err, &s) && s.RetryAfter > 0 {
 		wait = max(wait, s.RetryAfter)
 	}
-	return wait, time.Since(a.start)+wait <= a.Budget
+	return wait, wait <= a.Budget-time.Since(a.start) // not their sum: a registry may ask for 292 years
 }
 
 // reset is called after progress.

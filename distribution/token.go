@@ -98,7 +98,7 @@ type noRedirectKey struct{}
 // (in the guard of the connection) no address nearer than the registry's own.
 func (a *authenticator) realm(s, scheme string) (*url.URL, error) {
 	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.User != nil {
+	if err != nil || !place(u) {
 		return nil, fmt.Errorf("%w: realm %q", ErrProtocol, printable(s))
 	}
 	if u.Scheme != "https" && (u.Scheme != "http" || scheme != "http") {

@@ -196,6 +196,15 @@ func portOf(u *url.URL) string {
 	return "443"
 }
 
+// maxHost is the length of a name in the DNS (RFC 1035 2.3.4). A longer one is not looked up, nor
+// repeated by the errors of a look-up.
+const maxHost = 253
+
+// place tells whether a URL that a registry gave names a host, and nothing but that and what it has.
+func place(u *url.URL) bool {
+	return u.Host != "" && len(u.Host) <= maxHost+len(":65535") && u.User == nil && u.Opaque == ""
+}
+
 // redirect decides on a redirect. Authorization stays with the host it was made for (DC-54).
 func (c *Client) redirect(req *http.Request, via []*http.Request) error {
 	from, insecure := via[len(via)-1].URL, c.o.Insecure
@@ -211,6 +220,8 @@ func (c *Client) redirect(req *http.Request, via []*http.Request) error {
 		return fmt.Errorf("%w: more than %d redirects", ErrProtocol, maxRedirects)
 	case req.URL.Scheme != "https" && req.URL.Scheme != "http":
 		return fmt.Errorf("%w: redirect to scheme %q", ErrProtocol, printable(req.URL.Scheme))
+	case !place(req.URL): // net/http would send the password of the URL on
+		return fmt.Errorf("%w: redirect to %q", ErrProtocol, printable(req.URL.Redacted()))
 	case req.URL.Scheme == "http" && from.Scheme == "https" && (!insecure || ok && g.foreign):
 		return fmt.Errorf("%w: redirect from https to http", ErrInsecure)
 	}
