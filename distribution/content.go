@@ -153,13 +153,13 @@ func (p *pull) fetchBlob(ctx context.Context, d ispec.Descriptor) error {
 		p.emit(image.Event{Kind: image.EventReused, Descriptor: d, Bytes: d.Size, Total: d.Size})
 		return nil
 	}
-	doubtful, err := p.ingest(ctx, &d)
+	doubtful, err := p.ingest(ctx, &d, false)
 	for range maxDoubt {
 		if err == nil || !doubtful || !lies(err) {
 			break
 		}
 		p.emit(image.Event{Kind: image.EventRetry, Descriptor: d, Err: err})
-		doubtful, err = p.ingest(ctx, &d)
+		doubtful, err = p.ingest(ctx, &d, errors.Is(err, errChanged))
 	}
 	if err != nil {
 		err = wrap("fetch blob", d.Digest.String(), err)
@@ -175,8 +175,8 @@ const maxDoubt = 3
 
 // ingest is one attempt at a blob; doubtful tells that another may give other bytes: these come from
 // more than one answer, from a mirror, which is left alone then, or from a URL of want, which is
-// taken out.
-func (p *pull) ingest(ctx context.Context, want *ispec.Descriptor) (doubtful bool, err error) {
+// taken out. fickle tells that ETags of the registry change by themselves: they are ignored.
+func (p *pull) ingest(ctx context.Context, want *ispec.Descriptor, fickle bool) (doubtful bool, err error) {
 	d := *want
 	ing, err := p.sink.Ingest(ctx, d)
 	if err != nil {
@@ -188,7 +188,7 @@ func (p *pull) ingest(ctx context.Context, want *ispec.Descriptor) (doubtful boo
 		return true, errors.Join(sizeError(d, fmt.Sprintf("%d bytes", start)), ing.Abort())
 	}
 	p.emit(image.Event{Kind: image.EventStarted, Descriptor: d, Bytes: start, Total: d.Size})
-	body, err := p.open(ctx, d, start, func(err error) {
+	body, err := p.open(ctx, d, start, newValidator(ing, fickle), func(err error) {
 		p.emit(image.Event{Kind: image.EventRetry, Descriptor: d, Err: err})
 	})
 	if err != nil {
@@ -198,7 +198,7 @@ func (p *pull) ingest(ctx context.Context, want *ispec.Descriptor) (doubtful boo
 	err = p.copyBlob(ing, body, d)
 	wire, pieces, at, more := body.result()
 	p.fetched.Add(wire)
-	doubtful = start > 0 || pieces > 1
+	doubtful = start > 0 || pieces > 1 || errors.Is(err, errChanged)
 	if err == nil {
 		err = ing.Commit(ctx)
 	}

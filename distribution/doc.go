@@ -5,7 +5,9 @@
 // digests are asked for; every manifest is proved before it is read, every blob by the sink's
 // Commit; a header that names a digest, a length or a range must agree with what was asked.
 // Transfers survive cut, stalled and refused connections: a blob goes on at the byte where it
-// stopped, within a pull and, through the sink's checkpoint, in a later process. Waits are bounded
+// stopped, within a pull and, through the sink's checkpoint, in a later process. The ETag of the first
+// bytes goes with the request for the rest (If-Range), so that content that has changed is noticed
+// before the digest tells; ETags that change by themselves cost one new start. Waits are bounded
 // by Options.Retry, and a registry's Retry-After is kept for all requests to that host.
 //
 // With Options.Mirrors the places of package mirrorconfig are asked in order, for content and, where

@@ -26,14 +26,15 @@ type memory struct {
 	mu       sync.Mutex
 	blobs    map[digest.Digest][]byte
 	partial  map[digest.Digest][]byte
-	open     int // ingests that have not ended
+	notes    map[digest.Digest]string // beside partial
+	open     int                      // ingests that have not ended
 	aborted  int
 	commits  []digest.Digest
 	writeErr error
 }
 
 func newMemory() *memory {
-	return &memory{blobs: map[digest.Digest][]byte{}, partial: map[digest.Digest][]byte{}}
+	return &memory{blobs: map[digest.Digest][]byte{}, partial: map[digest.Digest][]byte{}, notes: map[digest.Digest]string{}}
 }
 
 func (m *memory) add(b []byte) digest.Digest {
@@ -69,15 +70,19 @@ func (m *memory) Ingest(_ context.Context, d ispec.Descriptor) (Ingest, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.open++
-	return &memoryIngest{m: m, d: d, buf: append([]byte(nil), m.partial[d.Digest]...)}, nil
+	return &memoryIngest{m: m, d: d, buf: append([]byte(nil), m.partial[d.Digest]...), note: m.notes[d.Digest]}, nil
 }
 
 type memoryIngest struct {
 	m     *memory
 	d     ispec.Descriptor
 	buf   []byte
+	note  string
 	ended bool
 }
+
+func (i *memoryIngest) Note() string        { return i.note }
+func (i *memoryIngest) SetNote(line string) { i.note = line }
 
 func (i *memoryIngest) Offset() int64 { return int64(len(i.buf)) }
 
@@ -104,7 +109,7 @@ func (i *memoryIngest) Commit(context.Context) error {
 	if !i.end() {
 		return errors.New("commit of an ingest that has ended")
 	}
-	delete(i.m.partial, i.d.Digest)
+	i.forget()
 	if err := image.VerifyBytes(i.buf, i.d.Digest, i.d.Size); err != nil {
 		return err
 	}
@@ -117,7 +122,7 @@ func (i *memoryIngest) Close() error {
 	i.m.mu.Lock()
 	defer i.m.mu.Unlock()
 	if i.end() {
-		i.m.partial[i.d.Digest] = i.buf
+		i.m.partial[i.d.Digest], i.m.notes[i.d.Digest] = i.buf, i.note
 	}
 	return nil
 }
@@ -127,8 +132,13 @@ func (i *memoryIngest) Abort() error {
 	defer i.m.mu.Unlock()
 	i.end()
 	i.m.aborted++
-	delete(i.m.partial, i.d.Digest)
+	i.forget()
 	return nil
+}
+
+func (i *memoryIngest) forget() {
+	delete(i.m.partial, i.d.Digest)
+	delete(i.m.notes, i.d.Digest)
 }
 
 // fixture is an image with three layers, below an index for two platforms.

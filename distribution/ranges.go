@@ -37,7 +37,7 @@ func (p *pull) dominant(list []ispec.Descriptor) ispec.Descriptor {
 }
 
 // open opens a blob at start: over several connections if it is worth it, else over one.
-func (p *pull) open(ctx context.Context, d ispec.Descriptor, start int64, retried func(error)) (transfer, error) {
+func (p *pull) open(ctx context.Context, d ispec.Descriptor, start int64, v *validator, retried func(error)) (transfer, error) {
 	if p.large == d.Digest && d.Size-start >= p.c.rangeMin && p.ranged.CompareAndSwap(false, true) {
 		list, err := p.c.endpoints("fetch blob", p.ref)
 		if err != nil {
@@ -45,10 +45,10 @@ func (p *pull) open(ctx context.Context, d ispec.Descriptor, start int64, retrie
 		}
 		// Beside us one connection is as fast as several, and costs less.
 		if list = eligible(list, false); len(list) > 0 && !list[0].h.near() && !list[0].h.resting() {
-			return newParts(ctx, p.c, p.ref, list[0], d, start, retried), nil
+			return newParts(ctx, p.c, p.ref, list[0], d, start, v, retried), nil
 		}
 	}
-	b, err := p.c.blob(ctx, p.ref, d, start, retried)
+	b, err := p.c.blob(ctx, p.ref, d, start, v, retried)
 	if err != nil {
 		return nil, err // not a nil *blobBody in an interface that is not nil
 	}
@@ -87,6 +87,9 @@ type parts struct {
 	work    sync.WaitGroup
 	retried func(error)
 
+	validMu sync.Mutex
+	valid   *validator
+
 	queue chan *part  // in order
 	free  chan []byte // buffers
 	wire  atomic.Int64
@@ -105,9 +108,9 @@ type part struct {
 	done chan struct{}
 }
 
-func newParts(ctx context.Context, c *Client, ref reference.Ref, at endpoint, d ispec.Descriptor, start int64, retried func(error)) *parts {
+func newParts(ctx context.Context, c *Client, ref reference.Ref, at endpoint, d ispec.Descriptor, start int64, v *validator, retried func(error)) *parts {
 	p := &parts{
-		outer: ctx, c: c, ref: ref, at: at, d: d, off: start, retried: retried,
+		outer: ctx, c: c, ref: ref, at: at, d: d, off: start, valid: v, retried: retried,
 		queue: make(chan *part, rangeJobs-1), free: make(chan []byte, rangeJobs),
 	}
 	for range rangeJobs {
@@ -159,6 +162,9 @@ func (p *parts) fetch(q *part) error {
 	if !ok || first != q.off || end != last || total >= 0 && total != p.d.Size {
 		return errRange
 	}
+	if err := p.check(resp); err != nil {
+		return err
+	}
 	n, err := io.ReadFull(resp.Body, q.buf)
 	p.wire.Add(int64(n))
 	p.count.Add(1)
@@ -166,6 +172,13 @@ func (p *parts) fetch(q *part) error {
 		return fmt.Errorf("%w: a part ended early", ErrNetwork)
 	}
 	return nil
+}
+
+// check compares the ETags of the parts with each other and with that of an earlier process.
+func (p *parts) check(resp *http.Response) error {
+	p.validMu.Lock()
+	defer p.validMu.Unlock()
+	return p.valid.check(p.at, resp, "")
 }
 
 // Read implements io.Reader.
@@ -211,10 +224,13 @@ func (p *parts) alone(err error) error {
 	if p.outer.Err() != nil {
 		return context.Cause(p.outer)
 	}
+	if errors.Is(err, errChanged) {
+		return err
+	}
 	if p.retried != nil && !errors.Is(err, errRange) {
 		p.retried(err)
 	}
-	body, err := p.c.blob(p.outer, p.ref, p.d, p.off, p.retried)
+	body, err := p.c.blob(p.outer, p.ref, p.d, p.off, p.valid, p.retried)
 	if err != nil {
 		return err
 	}

@@ -30,15 +30,15 @@ const maxLocalFailures = 3
 // fails with image.ErrSizeMismatch if the registry has more or fewer bytes than d.Size. It does not
 // prove the digest: the sink does, or an image.Verifier.
 func (c *Client) Blob(ctx context.Context, ref reference.Ref, d ispec.Descriptor, offset int64) (io.ReadCloser, error) {
-	b, err := c.blob(ctx, ref, d, offset, nil)
+	b, err := c.blob(ctx, ref, d, offset, &validator{off: true}, nil)
 	if err != nil {
 		return nil, wrap("fetch blob", d.Digest.String(), err)
 	}
 	return b, nil
 }
 
-// blob is Blob; failed hears of each failure that is tried again.
-func (c *Client) blob(ctx context.Context, ref reference.Ref, d ispec.Descriptor, offset int64, failed func(error)) (*blobBody, error) {
+// blob is Blob; v knows of earlier answers, and failed hears of each failure that is tried again.
+func (c *Client) blob(ctx context.Context, ref reference.Ref, d ispec.Descriptor, offset int64, v *validator, failed func(error)) (*blobBody, error) {
 	list, err := c.places("fetch blob", ref)
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func (c *Client) blob(ctx context.Context, ref reference.Ref, d ispec.Descriptor
 		return nil, fmt.Errorf("offset %d of %d: %w", offset, d.Size, image.ErrSizeMismatch)
 	}
 	b := &blobBody{
-		ctx: ctx, c: c, next: withForeign(eligible(list, false), d), d: d, off: offset, mark: offset, failed: failed,
+		ctx: ctx, c: c, next: withForeign(eligible(list, false), d), d: d, off: offset, mark: offset, valid: v, failed: failed,
 	}
 	if !b.advanceHost(nil) {
 		return nil, fmt.Errorf("%w: no host has the capability pull", ErrProtocol)
@@ -78,6 +78,7 @@ type blobBody struct {
 	wire      int64 // bytes read from the network, those skipped included
 	pieces    int   // requests that gave bytes
 	err       error // what Read gives from now on
+	valid     *validator
 	failed    func(error)
 }
 
@@ -204,6 +205,9 @@ func (b *blobBody) reopen() error {
 		if err == nil {
 			continue
 		}
+		if errors.Is(err, errCondition) { // which does not come again
+			continue
+		}
 		if errors.Is(err, errRange) {
 			// Not worth a wait: the same registry is asked in another way.
 			if b.wrong++; b.wrong < maxLocalFailures {
@@ -258,8 +262,11 @@ func (b *blobBody) request() error {
 		}
 		r.at, r.foreign = b.at.foreign, true
 	}
-	ranged := b.off > 0 && !b.noRange
+	ranged, condition := b.off > 0 && !b.noRange, ""
 	if ranged {
+		if condition = b.valid.condition(b.at); condition != "" {
+			r.header.Set("If-Range", condition)
+		}
 		r.header.Set("Range", fmt.Sprintf("bytes=%d-", b.off)) // one range: GHCR answers 501 to several
 		r.ok = append(r.ok, http.StatusBadRequest, http.StatusNotImplemented)
 	}
@@ -267,7 +274,10 @@ func (b *blobBody) request() error {
 	if err != nil {
 		return err
 	}
-	if err := b.check(resp, ranged); err != nil {
+	if err = b.check(resp, ranged); err == nil {
+		err = b.valid.check(b.at, resp, condition)
+	}
+	if err != nil {
 		_ = resp.Body.Close()
 		return err
 	}

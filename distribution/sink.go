@@ -32,6 +32,14 @@ type Ingest interface {
 	Abort() error
 }
 
+// Noted is an Ingest that keeps a short line of text, at most 2 KiB, beside the bytes that are there,
+// for a later Ingest. It is lost where the bytes are, and nothing depends on it.
+type Noted interface {
+	// Note gives the line; "" if there is none.
+	Note() string
+	SetNote(line string)
+}
+
 // Source is where Push takes content from. Open may be called at the same time. Push proves the
 // manifests that it gives; the registry proves the blobs. A reader that is also an io.Seeker is not
 // read through to go on with an upload.

@@ -14,7 +14,8 @@ import (
 
 const (
 	checkpointSuffix = ".json"
-	maxCheckpoint    = 4 << 10 // bytes; the state of sha512 has 210
+	maxNote          = 2 << 10
+	maxCheckpoint    = 16 << 10 // bytes; the state of sha512 has 210, and JSON may need six for one of the note
 )
 
 // checkpoint is what lies beside an unfinished ingest: the state of its hash after so many bytes. It
@@ -25,6 +26,7 @@ type checkpoint struct {
 	Offset int64         `json:"offset"`
 	State  []byte        `json:"state"` // of the hash of the standard library (encoding.BinaryMarshaler)
 	Boot   string        `json:"boot"`  // the boot in which it was written
+	Note   string        `json:"note,omitempty"`
 }
 
 // checkpoint saves the state of the hash. The bytes were written before, so within this boot of the
@@ -38,7 +40,7 @@ func (in *Ingest) checkpoint() error {
 	if err != nil {
 		return err
 	}
-	raw, err := json.Marshal(checkpoint{in.want.Digest, in.want.Size, in.n, state, in.s.boot()})
+	raw, err := json.Marshal(checkpoint{in.want.Digest, in.want.Size, in.n, state, in.s.boot(), in.note})
 	if err != nil {
 		return err
 	}
@@ -84,6 +86,7 @@ func (in *Ingest) restore(size int64) int64 {
 	if !ok || u.UnmarshalBinary(c.State) != nil {
 		return 0
 	}
+	in.note = c.Note
 	return c.Offset
 }
 

@@ -31,6 +31,7 @@ type Ingest struct {
 	n       int64 // bytes written and hashed
 	saved   int64 // n at the last checkpoint
 	resumed bool
+	note    string
 	bad     error // why nothing more is taken
 	hold    *Hold
 	ended   bool
@@ -118,6 +119,18 @@ func (in *Ingest) Offset() int64 { return in.n }
 // digest mismatch, those may be what is wrong: they are gone after it, and trying once more from the
 // start is sensible.
 func (in *Ingest) Resumed() bool { return in.resumed }
+
+// Note gives what SetNote left beside the bytes that are there; "" if nothing.
+func (in *Ingest) Note() string { return in.note }
+
+// SetNote keeps a line of text beside the bytes, as the checkpoint of a later ingest: from where they
+// came, for example. One of more than 2 KiB is not kept. Nothing depends on it.
+func (in *Ingest) SetNote(line string) {
+	if len(line) > maxNote {
+		line = ""
+	}
+	in.note = line
+}
 
 // Write implements io.Writer. A byte over the size gives image.ErrSizeMismatch, and the ingest cannot
 // be committed any more.
