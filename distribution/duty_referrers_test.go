@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-pipeline/oci/distribution/registry"
@@ -103,5 +104,24 @@ func TestIS_M7_subject_is_a_weak_link(t *testing.T) {
 				t.Errorf("referrers: %v, %v", list, err)
 			}
 		})
+	}
+}
+
+// TestDC40_subject_of_another: an OCI-Subject that is not the subject which was sent says nothing of it: the
+// list under the referrers tag is kept.
+func TestDC40_subject_of_another(t *testing.T) {
+	for _, said := range []string{digest.FromString("another").String(), "true", "sha256:../x"} {
+		s := registrytest.New(t, registrytest.Options{Registry: registry.Options{NoReferrersAPI: true}})
+		f, c := newFixture(t), newClient(t, Options{})
+		s.Inject(registrytest.Rule{Method: http.MethodPut, Path: "/manifests/", Fault: registrytest.Header("Oci-Subject", said)})
+		d := signature(t, f, "lied about")
+		ref := mustRef(t, s.Host+"/a/b:v")
+		if err := c.Push(t.Context(), ref, f.store, d, PushOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		list, err := c.Referrers(t.Context(), ref, f.manifest.Digest, "")
+		if err != nil || len(list) != 1 || list[0].Digest != d.Digest {
+			t.Errorf("OCI-Subject: %s: %v, %v", said, list, err)
+		}
 	}
 }
