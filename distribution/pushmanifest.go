@@ -47,7 +47,7 @@ func (p *push) put(ctx context.Context, d ispec.Descriptor, raw []byte, path str
 	}
 	p.emit(image.EventDone, d, d.Size, nil)
 	set = resp.Header.Values("Oci-Tag")
-	if subject != nil && resp.Header.Get("Oci-Subject") == "" {
+	if subject != nil && resp.Header.Get("Oci-Subject") != subject.Digest.String() { // of another digest it says nothing
 		return set, p.c.addReferrer(ctx, p, *subject, d, raw)
 	}
 	return set, nil
