@@ -135,6 +135,30 @@ func TestDS25_referrers_of_the_tag_schema(t *testing.T) {
 	}
 }
 
+// What one repository of a pool has is found in another, so clients push it there no more: they must
+// find the referrers too. Those that a layout lists without a name belong to all.
+func TestDS19_referrers_of_a_pool(t *testing.T) {
+	h, c := poolHandler(t)
+	config := putBlob(t, h, "a", "{}")
+	subject := putManifest(t, h, "a", "v", manifestFor(config, 2, ""))
+	refers := func(n int) string {
+		return manifestFor(config, 2, fmt.Sprintf(`,"annotations":{"n":"%d"},"subject":{"mediaType":"x/y","digest":%q,"size":1}`, n, subject))
+	}
+	putManifest(t, h, "a", digest.FromString(refers(1)).String(), refers(1))
+	nameless := ispec.Descriptor{MediaType: ispec.MediaTypeImageManifest, Digest: putBlob(t, h, "a", refers(2)), Size: int64(len(refers(2)))}
+	if err := c.Name(t.Context(), "@"+nameless.Digest.String(), nameless); err != nil {
+		t.Fatal(err)
+	}
+	for _, repo := range []string{"a", "b"} {
+		resp, _ := call(t, h, "HEAD", "/v2/"+repo+"/manifests/"+digest.FromString(refers(1)).String(), "")
+		want(t, resp, http.StatusOK)
+		_, body := call(t, h, "GET", "/v2/"+repo+"/referrers/"+subject.String(), "")
+		if !strings.Contains(body, `"n":"1"`) || !strings.Contains(body, `"n":"2"`) {
+			t.Errorf("in %s: %s", repo, body)
+		}
+	}
+}
+
 func TestDS24_too_many_uploads(t *testing.T) {
 	h, _ := poolHandler(t)
 	for range maxSessions {

@@ -64,7 +64,7 @@ func (PlainNames) Split(name string) (repo, ref string, ok bool) {
 }
 
 // Pool is the Backend over a Content. Its repositories are those that names lead to; blobs and
-// manifests are one pool, readable in every repository. It keeps a name for each manifest with a
+// manifests are one pool, readable in every repository, and so are the referrers of a manifest. It keeps a name for each manifest with a
 // subject, "repo@digest", so that it is found, and not collected, though nothing refers to it.
 type Pool struct {
 	content Content
@@ -178,22 +178,21 @@ func (p *Pool) DeleteManifest(ctx context.Context, repo string, d digest.Digest)
 	return nil
 }
 
-// Referrers gives the manifests of repo whose subject is d, by digest: those that have a name, and
-// those in the index that the referrers tag schema keeps for d, which clients have written who knew
-// no referrers API (distribution-spec, Enabling the Referrers API).
-func (p *Pool) Referrers(ctx context.Context, repo string, d, after digest.Digest, yield func(ispec.Descriptor) bool) error {
+// Referrers gives the manifests whose subject is d, by digest: those that have a name, whatever their
+// repository, and those in an index that the referrers tag schema keeps for d, which clients have
+// written who knew no referrers API (distribution-spec, Enabling the Referrers API). They are those of
+// all repositories because clients push no manifest again that they find in the pool, and because
+// tools that write layouts list referrers in index.json without a name.
+func (p *Pool) Referrers(ctx context.Context, _ string, d, after digest.Digest, yield func(ispec.Descriptor) bool) error {
 	names, err := p.content.Names(ctx)
 	if err != nil {
 		return err
 	}
 	var candidates []digest.Digest
+	schema := d.Algorithm().String() + "-" + d.Encoded()
 	for name, to := range names {
-		at, ref, ok := p.naming.Split(name)
-		if !ok || at != repo {
-			continue
-		}
 		candidates = append(candidates, to.Digest)
-		if ref == d.Algorithm().String()+"-"+d.Encoded() {
+		if _, ref, ok := p.naming.Split(name); ok && ref == schema {
 			listed, err := p.children(ctx, to.Digest)
 			if err != nil {
 				return err
