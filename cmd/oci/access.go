@@ -26,6 +26,7 @@ type accessFlags struct {
 	noVerify                  negated
 	authFile, creds, username string
 	passwordStdin             bool
+	registryToken             string
 	tries                     retryCount
 	retryDelay                time.Duration
 	resolve, headers          []string
@@ -58,6 +59,7 @@ func (t *accessFlags) registerAccess(f *pflag.FlagSet) {
 	f.StringVar(&t.creds, "creds", "", "`user:password` for the registry")
 	f.StringVar(&t.username, "username", "", "`name` of the user at the registry, with --password-stdin")
 	f.BoolVar(&t.passwordStdin, "password-stdin", false, "read the password for the registry from standard input")
+	f.StringVar(&t.registryToken, "registry-token", "", "bearer `token` to send to the registry as it is")
 	t.registerConnection(f)
 }
 
@@ -123,6 +125,10 @@ func (t *accessFlags) check() error {
 		return usageErrorf(nil, "--username needs --password-stdin; --creds takes both")
 	case t.username != "" && t.creds != "":
 		return usageErrorf(nil, "--creds and --username exclude each other")
+	case t.registryToken != "" && (t.username != "" || t.creds != ""):
+		return usageErrorf(nil, "--registry-token is in place of --creds and --username")
+	case strings.ContainsFunc(t.registryToken, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
+		return usageErrorf(nil, "--registry-token: a character that no header may hold")
 	case t.creds != "" && !strings.Contains(t.creds, ":"):
 		return usageErrorf(nil, "--creds: want user:password")
 	case t.retryDelay < 0:
@@ -171,10 +177,10 @@ func (a *app) clientOptions(t accessFlags) (distribution.Options, error) {
 		o.Resolve, err = t.addresses()
 	}
 	if err == nil {
-		o.Credentials, err = a.credentials(t)
+		err = t.network.apply(&o)
 	}
 	if err == nil {
-		err = t.network.apply(&o)
+		o.Credentials, err = a.credentials(t, o.Mirrors.CredentialHelpers())
 	}
 	for _, h := range t.hosts {
 		if h.insecure {
@@ -242,8 +248,9 @@ func (t *accessFlags) addresses() (map[string]string, error) {
 	return m, nil
 }
 
-// credentials gives where credentials come from: the flags, for all registries or for one, or the files.
-func (a *app) credentials(t accessFlags) (distribution.Credentials, error) {
+// credentials gives where credentials come from: the flags, for all registries or for one, or the files
+// and helpers.
+func (a *app) credentials(t accessFlags, helpers []string) (distribution.Credentials, error) {
 	if t.passwordStdin {
 		secret, err := a.passwordFromStdin()
 		if err != nil {
@@ -252,17 +259,20 @@ func (a *app) credentials(t accessFlags) (distribution.Credentials, error) {
 		c := credential.Static{Username: t.username, Password: secret}
 		return c, checkSecret(credential.Credential(c))
 	}
-	if t.creds != "" {
+	switch {
+	case t.registryToken != "":
+		return credential.Static{RegistryToken: t.registryToken}, nil
+	case t.creds != "":
 		return staticCreds(t.creds), nil
 	}
-	list := hostCredentials{only: map[string]credential.Static{}, rest: credential.New(credential.Options{File: t.authFile})}
+	list := hostCredentials{only: map[string]credential.Static{}, Keychain: credential.New(credential.Options{File: t.authFile, Helpers: helpers})}
 	for _, h := range t.hosts {
 		if h.creds != "" {
 			list.only[h.registry] = staticCreds(h.creds)
 		}
 	}
 	if len(list.only) == 0 {
-		return list.rest, nil
+		return list.Keychain, nil
 	}
 	return list, nil
 }
@@ -288,7 +298,7 @@ func (a *app) passwordFromStdin() (string, error) {
 // hostCredentials are credentials of single registries, and others for the rest.
 type hostCredentials struct {
 	only map[string]credential.Static
-	rest distribution.Credentials
+	*credential.Keychain
 }
 
 // Lookup implements distribution.Credentials.
@@ -296,5 +306,5 @@ func (h hostCredentials) Lookup(ctx context.Context, registry, repository string
 	if c, ok := h.only[registry]; ok {
 		return c.Lookup(ctx, registry, repository)
 	}
-	return h.rest.Lookup(ctx, registry, repository)
+	return h.Keychain.Lookup(ctx, registry, repository)
 }

@@ -38,7 +38,7 @@ func artifactPushCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()
-			ref, err := parseDestination(cmd, args[0])
+			ref, err := parseDestination(cmd, args[0], t.network)
 			if err == nil && ref.Digest != "" {
 				err = usageErrorf(cmd, "%s: the digest comes of the files; name a tag", args[0])
 			}
@@ -47,7 +47,7 @@ func artifactPushCommand(a *app) *cobra.Command {
 			}
 			about := reference.Ref{}
 			if subject != "" {
-				about, err = parseSubject(cmd, ref, subject)
+				about, err = parseSubject(cmd, ref, subject, t.network)
 			}
 			if err != nil {
 				return err
@@ -69,8 +69,8 @@ func artifactPushCommand(a *app) *cobra.Command {
 }
 
 // parseDestination reads a name in a registry.
-func parseDestination(cmd *cobra.Command, arg string) (reference.Ref, error) {
-	ref, err := reference.Parse(arg)
+func parseDestination(cmd *cobra.Command, arg string, n networkFlags) (reference.Ref, error) {
+	ref, err := referTo(arg, n)
 	if err == nil && ref.Transport != reference.Registry {
 		err = usageErrorf(cmd, "%s is not in a registry", ref)
 	}
@@ -78,7 +78,7 @@ func parseDestination(cmd *cobra.Command, arg string) (reference.Ref, error) {
 }
 
 // parseSubject reads --subject: a whole name, or a tag or digest of the repository of ref.
-func parseSubject(cmd *cobra.Command, ref reference.Ref, text string) (reference.Ref, error) {
+func parseSubject(cmd *cobra.Command, ref reference.Ref, text string, n networkFlags) (reference.Ref, error) {
 	full := ref.Name() + ":" + text
 	switch {
 	case strings.Contains(text, "/"):
@@ -86,7 +86,7 @@ func parseSubject(cmd *cobra.Command, ref reference.Ref, text string) (reference
 	case strings.Contains(text, ":"):
 		full = ref.Name() + "@" + text
 	}
-	about, err := parseDestination(cmd, full)
+	about, err := parseDestination(cmd, full, n)
 	if err == nil && about.Name() != ref.Name() {
 		err = usageErrorf(cmd, "--subject: %s is not in the repository %s", about, ref.Name())
 	}

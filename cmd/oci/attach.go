@@ -74,7 +74,7 @@ func attachCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()
-			ref, err := parseDestination(cmd, args[0])
+			ref, err := parseDestination(cmd, args[0], t.network)
 			if err != nil {
 				return err
 			}

@@ -114,7 +114,7 @@ func (a *app) withBlobs(cmd *cobra.Command, args []string, t transferFlags, do f
 	defer stop()
 	var refs []reference.Ref
 	for _, arg := range args {
-		ref, err := reference.Parse(arg)
+		ref, err := referTo(arg, t.network)
 		if err != nil {
 			return err
 		}

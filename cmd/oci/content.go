@@ -120,7 +120,7 @@ func configCommand(a *app) *cobra.Command {
 func (a *app) withPlace(cmd *cobra.Command, arg string, t transferFlags, do func(context.Context, transport.Source) error) error {
 	ctx, stop := interruptible(cmd.Context())
 	defer stop()
-	p, err := parsePlace(arg)
+	p, err := a.source(ctx, arg, t)
 	if err != nil {
 		return err
 	}

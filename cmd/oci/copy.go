@@ -36,11 +36,11 @@ func copyCommand(a *app) *cobra.Command {
 			if err := t.settle(cmd); err != nil {
 				return err
 			}
-			from, err := parsePlace(args[0])
+			from, err := a.source(ctx, args[0], t)
 			if err != nil {
 				return err
 			}
-			to, err := parsePlace(args[1])
+			to, err := destination(args[1], t)
 			if err != nil {
 				return err
 			}
@@ -111,7 +111,7 @@ func (a *app) copyImage(ctx context.Context, from, to place, f copyFlags, t tran
 		done.Sent, err = a.deliver(ctx, s, out, to.ref, t, also)
 		return done, err
 	}
-	ref, err := reference.Parse(to.stored)
+	ref, err := referTo(to.stored, t.network)
 	if err != nil {
 		return pulled{}, err
 	}

@@ -41,7 +41,7 @@ func deleteCommand(a *app) *cobra.Command {
 					ids = append(ids, arg)
 					continue
 				}
-				ref, err := parseDeletable(cmd, arg)
+				ref, err := parseDeletable(cmd, arg, t.network)
 				if err != nil {
 					return err
 				}
@@ -69,8 +69,8 @@ const deleteHelp = "Many registries can delete manifests and not tags, or nothin
 // namesRegistry tells whether an argument of delete is no container.
 func namesRegistry(arg string) bool { return strings.ContainsRune(arg, '/') }
 
-func parseDeletable(cmd *cobra.Command, arg string) (reference.Ref, error) {
-	ref, err := reference.Parse(arg)
+func parseDeletable(cmd *cobra.Command, arg string, n networkFlags) (reference.Ref, error) {
+	ref, err := referTo(arg, n)
 	switch {
 	case err != nil:
 		return ref, err
@@ -126,7 +126,7 @@ func manifestDeleteCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var refs []reference.Ref
 			for _, arg := range args {
-				ref, err := parseDeletable(cmd, arg)
+				ref, err := parseDeletable(cmd, arg, t.network)
 				if err != nil {
 					return err
 				}

@@ -46,7 +46,7 @@ func digestCommand(a *app) *cobra.Command {
 func (a *app) resolve(cmd *cobra.Command, arg string, t transferFlags) (resolvedName, ispec.Descriptor, error) {
 	ctx, stop := interruptible(cmd.Context())
 	defer stop()
-	p, err := parsePlace(arg)
+	p, err := a.source(ctx, arg, t)
 	if err != nil {
 		return resolvedName{}, ispec.Descriptor{}, err
 	}

@@ -84,6 +84,7 @@ func exitTable() []exitRow {
 	return []exitRow{
 		{statusPlatform, []error{image.ErrNoPlatform}, "--platform chooses another one; `oci manifest get REF` shows which there are"},
 		{statusDenied, []error{distribution.ErrUnauthorized}, "--creds or --authfile, or a login of docker or podman, gives credentials"},
+		{statusUsage, []error{mirrorconfig.ErrAmbiguous}, "`oci mirrors explain` shows what the name may mean"},
 		{statusDenied, []error{mirrorconfig.ErrBlocked}, "`oci mirrors explain` shows what was decided"},
 		{statusLimited, []error{distribution.ErrRateLimited}, "the registry says when to come back; with credentials the limit is often higher"},
 		{statusGeneral, []error{distribution.ErrNoDelete}, "`oci delete REPOSITORY@DIGEST` deletes a manifest with all its tags, where the registry allows deletes at all"},

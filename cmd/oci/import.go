@@ -37,7 +37,7 @@ func importCommand(a *app) *cobra.Command {
 			}
 			name := ""
 			if len(args) == 2 {
-				ref, err := reference.Parse(args[1])
+				ref, err := referTo(args[1], networkFlags{})
 				if err != nil {
 					return err
 				}
@@ -152,7 +152,7 @@ func (a *app) importOne(ctx context.Context, s *store.Store, ref reference.Ref, 
 // is one of a registry; with a tag alone, that tag of the file's or directory's name.
 func importName(ref reference.Ref) string {
 	if strings.ContainsAny(ref.Tag, "/:") {
-		if r, err := reference.Parse(ref.Tag); err == nil && r.Transport == reference.Registry {
+		if r, err := referTo(ref.Tag, networkFlags{}); err == nil && r.Transport == reference.Registry {
 			return r.String()
 		}
 	}
@@ -164,7 +164,7 @@ func importName(ref reference.Ref) string {
 	if ref.Tag != "" {
 		text += ":" + ref.Tag
 	}
-	if r, err := reference.Parse(text); err == nil && ref.Digest == "" {
+	if r, err := referTo(text, networkFlags{}); err == nil && ref.Digest == "" {
 		return r.String()
 	}
 	return ref.String()

@@ -106,7 +106,7 @@ func inspectCommand(a *app) *cobra.Command {
 func parseInspected(arg string) (place, error) {
 	for _, prefix := range []string{"docker:", storePrefix, "oci+", "ocidir:"} {
 		if strings.HasPrefix(arg, prefix) {
-			return parsePlace(arg)
+			return parsePlace(arg, reference.Parse)
 		}
 	}
 	if ref, err := reference.Parse(arg); err == nil && ref.Transport != reference.Registry {

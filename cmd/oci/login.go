@@ -3,8 +3,10 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -17,10 +19,9 @@ import (
 
 // loginFlags are what `oci login` is told.
 type loginFlags struct {
-	username, authFile      string
-	passwordStdin, identity bool
-	insecure                bool
-	network                 networkFlags
+	accessFlags           // how to reach the registry
+	user, file            string
+	stdin, identity, show bool
 }
 
 func loginCommand(a *app) *cobra.Command {
@@ -30,29 +31,77 @@ func loginCommand(a *app) *cobra.Command {
 		Short: "Store credentials for a registry, after it has accepted them",
 		Long: "Store credentials for a registry, or for a path in it, after the registry has accepted them.\n" +
 			"They go where podman and skopeo keep theirs: --authfile, $REGISTRY_AUTH_FILE, or auth.json of the session;\n" +
-			"with the credential helper that this file names for the registry, if it does.",
+			"with the credential helper that this file names for the registry, if it does, or with those that\n" +
+			"registries.conf has as credential-helpers. Without --username the stored ones are tried first.",
 		Args: exact(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()
 			n, err := credential.ParseName(args[0])
-			if err != nil {
+			switch {
+			case err != nil:
 				return usageErrorf(cmd, "%w", err)
+			case l.stdin && l.user == "":
+				return usageErrorf(cmd, "--password-stdin needs --username")
+			case l.show:
+				return a.showLogin(ctx, n, l)
 			}
 			return a.login(ctx, n, l)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&l.username, "username", "u", "", "`name` of the user (default: ask)")
-	f.BoolVar(&l.passwordStdin, "password-stdin", false, "read the password from standard input (default: ask)")
+	f.StringVarP(&l.user, "username", "u", "", "`name` of the user (default: ask)")
+	f.BoolVar(&l.stdin, "password-stdin", false, "read the password from standard input (default: ask)")
 	f.BoolVar(&l.identity, "identity-token", false, "store a refresh token of the registry's token server in place of the password")
-	f.StringVar(&l.authFile, "authfile", "", "store in this `file`")
-	f.BoolVar(&l.insecure, "insecure", false, "allow plain http and unproved certificates; loopback may always speak http")
-	l.network.register(f)
+	f.BoolVar(&l.show, "get-login", false, "print the name of the user that is logged in, and ask nobody")
+	f.StringVar(&l.file, "authfile", "", "store in this `file`")
+	l.registerConnection(f)
 	return cmd
 }
 
+// keychain is where the credentials are that login and logout change.
+func keychain(file string, n networkFlags) (*credential.Keychain, error) {
+	conf, err := n.mirrors()
+	if err != nil {
+		return nil, err
+	}
+	return credential.New(credential.Options{File: file, Helpers: conf.CredentialHelpers()}), nil
+}
+
+// stored gives the credential that there is for a name. A file that is to be made knows none.
+func (l loginFlags) stored(ctx context.Context, n credential.Name) (credential.Credential, error) {
+	k, err := keychain(l.file, l.network)
+	if err != nil {
+		return credential.Credential{}, err
+	}
+	c, err := k.Lookup(ctx, n.Registry, n.Repository)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return c, err
+}
+
+// showLogin prints who is logged in.
+func (a *app) showLogin(ctx context.Context, n credential.Name, l loginFlags) error {
+	c, err := l.stored(ctx, n)
+	switch {
+	case err != nil:
+		return err
+	case c.Anonymous():
+		return &exitError{status: statusNotFound, err: fmt.Errorf("%s: %w", n, credential.ErrAbsent)}
+	case c.Username == "":
+		c.Username = "(an identity token)"
+	}
+	_, err = fmt.Fprintln(a.out, safeText(c.Username))
+	return err
+}
+
 func (a *app) login(ctx context.Context, n credential.Name, l loginFlags) error {
+	if l.user == "" {
+		if in, err := a.loggedIn(ctx, n, l); in || err != nil {
+			return err
+		}
+	}
 	cred, err := a.askCredential(l)
 	if err != nil {
 		return err
@@ -74,7 +123,11 @@ func (a *app) login(ctx context.Context, n credential.Name, l loginFlags) error 
 			return err
 		}
 	}
-	stored, err := credential.New(credential.Options{File: l.authFile}).Store(ctx, n, cred)
+	k, err := keychain(l.file, l.network)
+	if err != nil {
+		return err
+	}
+	stored, err := k.Store(ctx, n, cred)
 	if err != nil {
 		return err
 	}
@@ -85,13 +138,39 @@ func (a *app) login(ctx context.Context, n credential.Name, l loginFlags) error 
 	return err
 }
 
-func (a *app) loginClient(l loginFlags, cred credential.Credential) (*distribution.Client, error) {
-	o := distribution.Options{
-		Insecure: l.insecure, UserAgent: "oci/" + version, Logger: a.log, IdleTimeout: idleRegistry,
-		Retry: distribution.Retry{Budget: retryBudget}, Credentials: credential.Static(cred),
+// loggedIn tells whether the registry accepts the credential that is stored for it; the token server may
+// replace it.
+func (a *app) loggedIn(ctx context.Context, n credential.Name, l loginFlags) (bool, error) {
+	cred, err := l.stored(ctx, n)
+	if err != nil || cred.Anonymous() {
+		return false, err
 	}
-	if err := l.network.apply(&o); err != nil {
+	c, err := a.loginClient(l, cred)
+	if err != nil {
+		return false, err
+	}
+	defer c.Close()
+	wanted, err := c.Login(ctx, n)
+	if errors.Is(err, distribution.ErrUnauthorized) {
+		fmt.Fprintf(a.err, "%s does not accept the stored credentials any more\n", n)
+		return false, nil
+	}
+	if err != nil || !wanted {
+		return false, err
+	}
+	_, err = fmt.Fprintf(a.out, "logged in to %s as %s, as before\n", n, safeText(cred.Username))
+	return err == nil, err
+}
+
+// loginClient is a client that has one credential.
+func (a *app) loginClient(l loginFlags, cred credential.Credential) (*distribution.Client, error) {
+	o, err := a.clientOptions(l.accessFlags)
+	if err != nil {
 		return nil, err
+	}
+	o.Credentials = credential.Static(cred)
+	if k, err := keychain(l.file, l.network); err == nil && cred.IdentityToken != "" {
+		o.Credentials = k // which keeps another identity token, if the server gives one
 	}
 	return distribution.New(o)
 }
@@ -104,11 +183,8 @@ const maxSecret = 64 << 10
 func (a *app) askCredential(l loginFlags) (credential.Credential, error) {
 	in, _ := a.in.(*os.File)
 	tty := in != nil && term.IsTerminal(int(in.Fd()))
-	c := credential.Credential{Username: l.username}
-	if l.passwordStdin {
-		if c.Username == "" {
-			return c, usageErrorf(nil, "--password-stdin needs --username")
-		}
+	c := credential.Credential{Username: l.user}
+	if l.stdin {
 		raw, err := io.ReadAll(io.LimitReader(a.in, maxSecret+1))
 		if err != nil {
 			return c, fmt.Errorf("read password: %w", err)

@@ -13,6 +13,7 @@ import (
 func logoutCommand(a *app) *cobra.Command {
 	var authFile string
 	var all bool
+	var network networkFlags
 	cmd := &cobra.Command{
 		Use:   "logout REGISTRY[/PATH] | --all",
 		Short: "Forget the stored credentials of a registry",
@@ -21,29 +22,33 @@ func logoutCommand(a *app) *cobra.Command {
 			if all != (len(args) == 0) {
 				return usageErrorf(cmd, "name a registry, or give --all")
 			}
-			k := func() *credential.Keychain { return credential.New(credential.Options{File: authFile}) }
+			k, err := keychain(authFile, network)
+			if err != nil {
+				return err
+			}
 			if all {
-				return a.logoutAll(cmd.Context(), k())
+				return a.logoutAll(cmd.Context(), k)
 			}
 			n, err := credential.ParseName(args[0])
 			if err != nil {
 				return usageErrorf(cmd, "%w", err)
 			}
-			return a.logout(cmd.Context(), n, k(), k())
+			return a.logout(cmd.Context(), n, k)
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "forget those of every registry")
 	cmd.Flags().StringVar(&authFile, "authfile", "", "the `file` that has them")
+	cmd.Flags().StringVar(&network.registriesConf, "registries-conf", "", "read credential-helpers from this registries.conf `file` (default as podman)")
 	return cmd
 }
 
-// logout erases with one keychain and looks for what is left with a fresh one.
-func (a *app) logout(ctx context.Context, n credential.Name, erase, left *credential.Keychain) error {
-	where, err := erase.Erase(ctx, n)
+// logout erases, and tells when there is still something left.
+func (a *app) logout(ctx context.Context, n credential.Name, k *credential.Keychain) error {
+	where, err := k.Erase(ctx, n)
 	if err != nil && !errors.Is(err, credential.ErrAbsent) {
 		return err
 	}
-	if c, lookErr := left.Lookup(ctx, n.Registry, n.Repository); lookErr == nil && !c.Anonymous() {
+	if c, lookErr := k.Again(ctx, n.Registry, n.Repository); lookErr == nil && !c.Anonymous() {
 		fmt.Fprintf(a.err, "other credentials for %s are still in use: those of a wider name, or of another tool's file\n", n)
 	}
 	if err != nil {

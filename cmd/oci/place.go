@@ -32,14 +32,24 @@ type place struct {
 	stored string
 }
 
-func parsePlace(arg string) (place, error) {
+// source is the place that arg names for a verb that reads.
+func (a *app) source(ctx context.Context, arg string, t transferFlags) (place, error) {
+	return parsePlace(arg, func(arg string) (reference.Ref, error) { return a.refer(ctx, arg, t) })
+}
+
+// destination is the place that arg names for a verb that writes.
+func destination(arg string, t transferFlags) (place, error) {
+	return parsePlace(arg, func(arg string) (reference.Ref, error) { return referTo(arg, t.network) })
+}
+
+func parsePlace(arg string, refer func(string) (reference.Ref, error)) (place, error) {
 	if name, ok := strings.CutPrefix(arg, storePrefix); ok {
 		if name == "" {
 			return place{}, fmt.Errorf("%w: %q names nothing of the store", reference.ErrSyntax, arg)
 		}
 		return place{stored: name}, nil
 	}
-	ref, err := reference.Parse(arg)
+	ref, err := refer(arg)
 	return place{ref: ref}, err
 }
 

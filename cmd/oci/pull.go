@@ -41,7 +41,7 @@ func pullCommand(a *app) *cobra.Command {
 			if err := errors.Join(t.settle(cmd), f.check(cmd)); err != nil {
 				return err
 			}
-			ref, err := reference.Parse(args[0])
+			ref, err := a.refer(ctx, args[0], t)
 			if err != nil {
 				return err
 			}

@@ -34,11 +34,11 @@ func pushCommand(a *app) *cobra.Command {
 				return err
 			}
 			defer s.Close()
-			entry, err := find(ctx, s, args[0])
+			entry, err := findBy(ctx, s, args[0], t.network)
 			if err != nil {
 				return err
 			}
-			to, err := reference.Parse(args[len(args)-1])
+			to, err := referTo(args[len(args)-1], t.network)
 			if err != nil {
 				return err
 			}

@@ -4,8 +4,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-
-	"github.com/oci-pipeline/oci/image/reference"
 )
 
 // rateLimit is the JSON of `oci ratelimit`; what the registry does not say is absent.
@@ -29,7 +27,7 @@ func ratelimitCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()
-			ref, err := reference.Parse(args[0])
+			ref, err := a.refer(ctx, args[0], t)
 			if err != nil {
 				return err
 			}

@@ -9,7 +9,6 @@ import (
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-pipeline/oci/image"
-	"github.com/oci-pipeline/oci/image/reference"
 	"github.com/oci-pipeline/oci/image/store"
 )
 
@@ -41,9 +40,14 @@ const minPrefix = 6
 // find gives the entry of the store that a person names: by reference, by its name as it is stored,
 // or by the first digits of its digest.
 func find(ctx context.Context, s *store.Store, arg string) (store.Tagged, error) {
-	names := []string{arg}
-	if ref, err := reference.Parse(arg); err == nil {
-		names = []string{ref.String(), arg}
+	return findBy(ctx, s, arg, networkFlags{})
+}
+
+// findBy is find with flags that may name another registries.conf.
+func findBy(ctx context.Context, s *store.Store, arg string, n networkFlags) (store.Tagged, error) {
+	names, err := storedNames(arg, n)
+	if err != nil {
+		return store.Tagged{}, err
 	}
 	missing := &missingError{arg: arg, name: names[0]}
 	if s == nil {

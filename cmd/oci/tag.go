@@ -12,7 +12,7 @@ func tagCommand(a *app) *cobra.Command {
 		Short: "Give an image of the store one more name",
 		Args:  exact(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ref, err := reference.Parse(args[1])
+			ref, err := referTo(args[1], networkFlags{})
 			if err != nil {
 				return err
 			}

@@ -113,7 +113,7 @@ func tagsCommand(a *app) *cobra.Command {
 			if err := l.compile(cmd); err != nil {
 				return err
 			}
-			ref, err := reference.Parse(args[0])
+			ref, err := a.refer(ctx, args[0], t)
 			if err != nil {
 				return err
 			}

@@ -161,7 +161,7 @@ func (a *app) ensure(ctx context.Context, s *store.Store, arg, policy string, t 
 	}
 	switch policy {
 	case pullMissing, pullNever:
-		entry, err := find(ctx, s, arg)
+		entry, err := findBy(ctx, s, arg, t.network)
 		if err == nil {
 			img, err = s.Image(ctx, entry.Descriptor, want)
 		}
@@ -172,7 +172,7 @@ func (a *app) ensure(ctx context.Context, s *store.Store, arg, policy string, t 
 	default:
 		return "", image.Image{}, usageErrorf(nil, "--pull: %q is none of missing, always, never", policy)
 	}
-	ref, err := reference.Parse(arg)
+	ref, err := a.refer(ctx, arg, t)
 	if err != nil {
 		return "", image.Image{}, err
 	}
