@@ -309,3 +309,20 @@ func TestInteropGGCR(t *testing.T) {
 		}
 	}
 }
+
+// TestDC34_tag_of_another_digest: a manifest whose digest is not a sha256 keeps it under its tag.
+func TestDC34_tag_of_another_digest(t *testing.T) {
+	s := registrytest.New(t, registrytest.Options{})
+	f, c := newFixture(t), newClient(t, Options{})
+	raw := f.store.blobs[f.manifest.Digest]
+	d := f.manifest
+	d.Digest = digest.SHA512.FromBytes(raw)
+	f.store.blobs[d.Digest] = raw
+	if err := c.Push(t.Context(), mustRef(t, s.Host+"/a/b:v"), f.store, d, PushOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.Resolve(t.Context(), mustRef(t, s.Host+"/a/b:v"))
+	if err != nil || got.Digest != d.Digest {
+		t.Errorf("the tag is %s, %v; want %s", got.Digest, err, d.Digest)
+	}
+}

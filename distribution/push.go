@@ -65,7 +65,9 @@ func (c *Client) Push(ctx context.Context, ref reference.Ref, src Source, d ispe
 		return wrap("push", ref.String(), fmt.Errorf("%w: the content is %s", image.ErrDigestMismatch, d.Digest))
 	}
 	p := &push{c: c, h: h, ref: ref, src: src, o: o, gate: make(chan struct{}, o.Jobs), from: o.repositories(ref.Repository)}
-	if len(o.Tags) == 0 {
+	// A registry gives what is pushed by a tag alone a sha256 digest: another one goes with the digest.
+	byTag := ref.Tag == "" || ref.Digest != "" || d.Digest.Algorithm() == digest.SHA256
+	if len(o.Tags) == 0 && byTag {
 		return wrap("push", ref.String(), p.node(ctx, d, ref.Reference(), 0))
 	}
 	return wrap("push", ref.String(), p.tagged(ctx, d))
