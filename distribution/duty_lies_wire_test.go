@@ -1,6 +1,7 @@
 package distribution
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,7 @@ import (
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/oci-pipeline/oci/distribution/credential"
 	"github.com/oci-pipeline/oci/distribution/registrytest"
 	"github.com/oci-pipeline/oci/image"
 )
@@ -184,5 +186,46 @@ func TestLies_statuses(t *testing.T) {
 				k.pulls(c)
 			})
 		}
+	}
+}
+
+// TestH79_authorization_stays_at_home: it goes on to the same scheme, host and port, and nowhere else: not
+// to another port, not over a chain that comes back, and from https to http nothing goes at all.
+func TestH79_authorization_stays_at_home(t *testing.T) {
+	k := newCourt(t)
+	path := "/blobs/" + k.f.layers[2].Digest.String()
+	hops := 0
+	k.pulls(claim{rule: registrytest.Rule{Path: path, Fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		switch hops++; hops {
+		case 1:
+			http.Redirect(w, r, r.URL.Path+"?here=1", http.StatusTemporaryRedirect)
+		case 2:
+			if r.Header.Get("Authorization") == "" || r.URL.RawQuery != "here=1" {
+				t.Errorf("a redirect on the same host lost its Authorization: %v", r.Header)
+			}
+			http.Redirect(w, r, k.stranger.URL+"/v2/x/blobs/"+k.f.layers[2].Digest.String(), http.StatusFound)
+		default:
+			next.ServeHTTP(w, r)
+		}
+	}}})
+	if hops != 2 {
+		t.Errorf("%d hops", hops)
+	}
+	f := newFixture(t)
+	leaked := 0
+	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		leaked++
+		_, _ = w.Write(f.store.blobs[f.layers[2].Digest])
+	}))
+	defer plain.Close()
+	s := registrytest.New(t, registrytest.Options{TLS: true, Auth: registrytest.Basic("ann", "pw")})
+	f.fill(t, s.Backend, "team/app")
+	s.Inject(registrytest.Rule{Path: "/blobs/" + f.layers[2].Digest.String(), Fault: registrytest.Redirect(plain.URL)})
+	c := newClient(t, Options{TLS: pool(s), Credentials: credential.Static{Username: "ann", Password: "pw"}})
+	if _, err := pullInto(t, c, mustRef(t, s.Host+"/team/app"), newMemory(), PullOptions{}); !errors.Is(err, ErrInsecure) {
+		t.Errorf("from https to http: %v", err)
+	}
+	if leaked != 0 {
+		t.Errorf("%d requests went over plain http", leaked)
 	}
 }
