@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"time"
 )
 
 func main() {
+	// Only net/http writes there: what a registry sends beside its answers. It is proved or thrown away,
+	// and nothing for a person.
+	log.SetOutput(io.Discard)
 	os.Exit(execute(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
