@@ -57,8 +57,9 @@ func (v *validator) check(e endpoint, resp *http.Response, condition string) err
 	case v.off || resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusPartialContent:
 	case known && etag != "" && etag != v.etag:
 		return errChanged
-	case condition != "" && resp.StatusCode == http.StatusOK && etag != condition:
-		// It leads to another host now, whose ETags are its own, and which thus gave the whole blob.
+	case condition != "" && resp.StatusCode == http.StatusOK:
+		// It leads to another host now, whose ETags are its own, and which thus gives the whole blob.
+		// Or it is a server that does not know If-Range.
 		v.off = true
 		return errCondition
 	case !known && etag != "" && e.foreign == nil:
@@ -73,8 +74,13 @@ func (v *validator) check(e endpoint, resp *http.Response, condition string) err
 // strongETag gives an ETag that stands for the same bytes, not only for the same meaning; "" if s
 // is none, or too long.
 func strongETag(s string) string {
-	if len(s) < 2 || len(s) > maxETag || s[0] != '"' || s[len(s)-1] != '"' || strings.ContainsAny(s[1:len(s)-1], "\"\r\n") {
+	if len(s) < 2 || len(s) > maxETag || s[0] != '"' || s[len(s)-1] != '"' {
 		return ""
+	}
+	for i := 1; i < len(s)-1; i++ { // etagc of RFC 9110 8.8.3
+		if c := s[i]; c <= ' ' || c == '"' || c == 0x7f {
+			return ""
+		}
 	}
 	return s
 }

@@ -65,6 +65,7 @@ func TestDC10_validator(t *testing.T) {
 		"the digest itself":  {always(`"sha256:0123"`), 1, []string{" ", `bytes=100000- "sha256:0123"`}},
 		"none":               {always(""), 1, []string{" ", "bytes=100000- "}},
 		"weak":               {always(`W/"v1"`), 1, []string{" ", "bytes=100000- "}},
+		"with a space":       {always(`"v 1"`), 1, []string{" ", "bytes=100000- "}},
 		"not quoted":         {always("v1"), 1, []string{" ", "bytes=100000- "}},
 		"too long":           {always(`"` + strings.Repeat("x", maxETag) + `"`), 1, []string{" ", "bytes=100000- "}},
 		"another each time":  {counted, 1, []string{" ", `bytes=100000- "1"`, " "}},
@@ -91,6 +92,30 @@ func TestDC10_validator(t *testing.T) {
 				t.Errorf("asked for\n got %q\nwant %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestH80_If_Range_is_not_understood: a server that gives all of the blob when it sees one is asked without.
+func TestH80_If_Range_is_not_understood(t *testing.T) {
+	s, f, ref := setup(t, registrytest.Options{})
+	layer := f.layers[1]
+	b := &blobServer{raw: f.store.blobs[layer.Digest], etag: always(`"v1"`), cut: 1}
+	s.Inject(registrytest.Rule{Path: layer.Digest.String(), Fault: func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+		if r.Header.Get("If-Range") != "" {
+			r.Header.Del("Range")
+		}
+		b.serve(w, r)
+	}})
+	res, err := pullInto(t, newClient(t, Options{}), ref, newMemory(), PullOptions{Jobs: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all int64
+	for _, d := range append(f.layers, f.config, f.manifest, f.index) {
+		all += d.Size
+	}
+	if len(b.asked) != 3 || res.BytesFetched != all {
+		t.Errorf("%d requests, %d bytes of %d", len(b.asked), res.BytesFetched, all)
 	}
 }
 
