@@ -14,8 +14,7 @@ import (
 // shownElsewhere are clauses that no error cites and no test is named after, and where they are shown.
 func shownElsewhere() map[string]string {
 	return map[string]string{
-		"AnnotationRules": "a duty of whoever writes annotations; the stages pass on what others wrote",
-		"StateUnknown":    "cmd/oci/testdata/script/container.txtar asks for the state of a deleted container",
+		"StateUnknown": "cmd/oci/testdata/script/container.txtar asks for the state of a deleted container",
 	}
 }
 
