@@ -41,6 +41,9 @@ func imagesCommand(a *app) *cobra.Command {
 				return format.write(a.out, rows)
 			case quiet:
 				for _, r := range rows {
+					if r.Name == "" { // known by its digest alone
+						r.Name = r.Digest
+					}
 					fmt.Fprintln(a.out, oneLine(r.Name))
 				}
 				return nil
@@ -48,13 +51,13 @@ func imagesCommand(a *app) *cobra.Command {
 			w := tabwriter.NewWriter(a.out, 0, 8, 2, ' ', 0)
 			fmt.Fprintln(w, "NAME\tDIGEST\tPLATFORM\tSIZE")
 			for _, r := range rows {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", oneLine(r.Name), r.Digest[:min(len(r.Digest), len("sha256:")+12)], orDash(oneLine(r.Platform)), size(r.Size))
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", orDash(oneLine(r.Name)), r.Digest[:min(len(r.Digest), len("sha256:")+12)], orDash(oneLine(r.Platform)), size(r.Size))
 			}
 			return w.Flush()
 		},
 	}
 	format.registerOutput(cmd.Flags())
-	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print the names only")
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print the names only, and the digests of images that have none")
 	return cmd
 }
 

@@ -112,3 +112,26 @@ func (c *counter) events(next image.EventFunc) image.EventFunc {
 		}
 	}
 }
+
+// printResults is printResult for a verb that may move several images: one is told as any, several as a
+// list.
+func (a *app) printResults(list []pulled, o outputFlags) error {
+	if len(list) == 1 {
+		return a.printResult(list[0], o)
+	}
+	if o.digestFile != "" {
+		return usageErrorf(nil, "--digestfile is for one image, and %d were moved", len(list))
+	}
+	for i := range list {
+		a.finish(&list[i])
+	}
+	if o.format.json() {
+		return o.format.write(a.out, list)
+	}
+	for _, p := range list {
+		if _, err := fmt.Fprintf(a.out, "%s %s\n", oneLine(p.Name), p.Digest); err != nil {
+			return err
+		}
+	}
+	return nil
+}

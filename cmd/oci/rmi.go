@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -29,12 +30,11 @@ func rmiCommand(a *app) *cobra.Command {
 			defer s.Close()
 			var failed []error
 			for _, arg := range args {
-				names, err := namesFor(ctx, s, arg, force)
-				for _, name := range names {
-					if err = s.Untag(ctx, name); err != nil {
+				entries, err := entriesFor(ctx, s, arg, force)
+				for _, t := range entries {
+					if err = a.takeAway(ctx, s, t); err != nil {
 						break
 					}
-					fmt.Fprintln(a.out, oneLine(name))
 				}
 				if err != nil {
 					failed = append(failed, err)
@@ -53,28 +53,45 @@ func rmiCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// namesFor gives the names that arg stands for. A digest stands for the one name of its content or,
-// with all, for each of several.
-func namesFor(ctx context.Context, s *store.Store, arg string, all bool) ([]string, error) {
+// takeAway takes an entry out of the store and prints its name, or the digest of one without a name.
+func (a *app) takeAway(ctx context.Context, s *store.Store, t store.Tagged) error {
+	name := t.Name
+	if name == "" {
+		name = t.Descriptor.Digest.String()
+	}
+	err := s.Untag(ctx, t.Name)
+	if t.Name == "" {
+		err = s.Drop(ctx, t.Descriptor.Digest)
+	}
+	if err == nil {
+		fmt.Fprintln(a.out, oneLine(name))
+	}
+	return err
+}
+
+// entriesFor gives the entries that arg stands for. A digest stands for the one name of its content or,
+// with all, for each of several; an entry without a name is one of them.
+func entriesFor(ctx context.Context, s *store.Store, arg string, all bool) ([]store.Tagged, error) {
 	entry, err := find(ctx, s, arg)
 	if err != nil {
 		return nil, err
 	}
 	if !byDigest(arg, entry) {
-		return []string{entry.Name}, nil
+		return []store.Tagged{entry}, nil
 	}
 	tags, err := s.Tags(ctx)
 	if err != nil {
 		return nil, err
 	}
+	var list []store.Tagged
 	var names []string
 	for _, t := range tags {
-		if t.Descriptor.Digest == entry.Descriptor.Digest {
-			names = append(names, t.Name)
+		if t.Descriptor.Digest == entry.Descriptor.Digest && !slices.Contains(names, orDash(t.Name)) {
+			list, names = append(list, t), append(names, orDash(t.Name))
 		}
 	}
-	if len(names) > 1 && !all {
+	if len(list) > 1 && !all {
 		return nil, fmt.Errorf("%s: it has %s: %s; name one, or --force takes away all", arg, count(len(names), "name"), strings.Join(names, " "))
 	}
-	return names, nil
+	return list, nil
 }

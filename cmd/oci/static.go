@@ -13,7 +13,7 @@ import (
 	"github.com/oci-pipeline/oci/image/transport"
 )
 
-// openStatic opens a layout that a plain file server has; the client is closed with it.
+// openStatic opens a layout that a plain file server has.
 func openStatic(ctx context.Context, c *distribution.Client, ref reference.Ref) (transport.Source, error) {
 	l, err := transport.OpenRemote(ctx, ref, fileServer{c, ref})
 	if err != nil {
@@ -41,7 +41,7 @@ func (f fileServer) Blob(ctx context.Context, d ispec.Descriptor, offset int64) 
 }
 
 // Close implements transport.Remote.
-func (f fileServer) Close() error { return f.c.Close() }
+func (f fileServer) Close() error { return nil } // the client is the process's
 
 // missing lets what a server lacks be absent in the words of package transport too.
 func missing(err error) error {

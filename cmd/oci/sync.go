@@ -9,8 +9,6 @@ import (
 	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
-
-	"github.com/oci-pipeline/oci/image/transport"
 )
 
 type syncFlags struct {
@@ -173,7 +171,7 @@ func (r *syncRun) tags(ctx context.Context, p place) ([]string, error) {
 		}
 		return c.AllTags(ctx, p.ref) // what is not in the list may be deleted
 	}
-	src, err := transport.Open(ctx, p.ref)
+	src, err := r.a.openPlace(ctx, p, r.t)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +207,7 @@ func (r *syncRun) image(ctx context.Context, e *syncEntry, tag string) error {
 	if r.f.dryRun {
 		return r.done(step)
 	}
-	done, err := r.a.copyImage(ctx, from, to, copyFlags{referrers: e.Referrers}, t)
+	done, err := r.a.copyImage(ctx, from, to, moveFlags{referrers: e.Referrers}, t)
 	if err != nil {
 		return err
 	}

@@ -137,6 +137,7 @@ func (a *app) pullRegistry(ctx context.Context, s *store.Store, ref reference.Re
 	if err != nil {
 		return ispec.Descriptor{}, pulled{}, err
 	}
+	addOrigin(ctx, s, ref, r.Resolved.Manifest)
 	done := pulled{Fetched: r.BytesFetched, Reused: r.BytesReused}
 	if r.Artifact {
 		done.Manifest = r.Resolved.Manifest.Digest.String()

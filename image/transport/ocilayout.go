@@ -58,7 +58,7 @@ func newLayout(ctx context.Context, from layoutFiles, ref reference.Ref) (*Layou
 
 func (l *Layout) read(ctx context.Context) error {
 	marker, err := l.from.document(ctx, ispec.ImageLayoutFile, layout.MaxMarkerSize)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNotFound) {
+	if errors.Is(err, fs.ErrNotExist) { // of a server that lacks it nobody has said that it is a layout
 		return &Error{Op: "read", Subject: ispec.ImageLayoutFile, Clause: spec.LayoutFiles, Err: fmt.Errorf("%w: %w", ErrNotLayout, err)}
 	}
 	if err != nil {
