@@ -165,6 +165,9 @@ func (c *Client) transportsFor(h *host) (own, led *http.Transport, err error) {
 
 // certDir gives the first directory of certificates that there is for a host; "" if there is none.
 func (c *Client) certDir(h *host) (string, error) {
+	if dir := c.o.HostCertDirs[h.name]; dir != "" && h.named && !h.mirror {
+		return dir, nil
+	}
 	for _, dir := range c.o.CertDirs {
 		names := mirrorconfig.HostDirs(h.api)
 		if h.api != h.name {

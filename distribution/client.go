@@ -42,6 +42,9 @@ type Options struct {
 	// CertDirs hold, for a host, HOST:PORT/*.crt, *.cert and *.key as AddCertDir reads them. The
 	// first that has the host decides.
 	CertDirs []string
+	// HostCertDirs are directories of certificates of single registries, as references call them;
+	// CertDirs are not asked for these.
+	HostCertDirs map[string]string
 	// Mirrors say where images are asked for; nil asks each registry itself. Mirrors never get
 	// the credentials of the registry, nor a credential.Static.
 	Mirrors *mirrorconfig.Config

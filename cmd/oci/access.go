@@ -39,6 +39,7 @@ type hostAccess struct {
 	registry string // as references call it
 	creds    string // "user:password"; "" leaves it to the files
 	insecure bool
+	certDir  string // authorities and client certificates; "" leaves it to the others
 }
 
 // How long a silent registry, and trying again, may keep a person waiting.
@@ -185,6 +186,12 @@ func (a *app) clientOptions(t accessFlags) (distribution.Options, error) {
 	for _, h := range t.hosts {
 		if h.insecure {
 			o.InsecureHosts = append(o.InsecureHosts, h.registry)
+		}
+		if h.certDir != "" {
+			if o.HostCertDirs == nil {
+				o.HostCertDirs = map[string]string{}
+			}
+			o.HostCertDirs[h.registry] = h.certDir
 		}
 	}
 	return o, err

@@ -19,6 +19,7 @@ type notes struct {
 
 	mu       sync.Mutex
 	shown    *progress // nil if nothing is transferred now
+	users    int       // how many transfers it shows
 	moved    bool      // something was transferred: what came of it is kept
 	warnings []string
 }
@@ -98,19 +99,26 @@ func (n *notes) list() []string {
 	return append([]string{}, n.warnings...)
 }
 
-// show and hide say where notes go.
-func (n *notes) show(p *progress) {
+// show gives the progress that is shown from now on: the one that is shown already if several transfers
+// go on at once, else a new one.
+func (n *notes) show(begin func() *progress) *progress {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.shown, n.moved = p, true
+	if n.shown == nil {
+		n.shown = begin()
+	}
+	n.users, n.moved = n.users+1, true
+	return n.shown
 }
 
-func (n *notes) hide(p *progress) {
+// hide ends one use of what is shown; last tells that it was the last one.
+func (n *notes) hide() (last bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.shown == p {
+	if n.users--; n.users == 0 {
 		n.shown = nil
 	}
+	return n.users == 0
 }
 
 // keeps tells whether a transfer was begun.
@@ -140,8 +148,9 @@ func (a *app) showProgress(t transferFlags) *progress {
 	case t.noTTY && (mode == progressAuto || mode == "" || mode == progressTTY):
 		mode = progressPlain
 	}
-	p := newProgressMode(a.err, mode)
-	p.notes = &a.notes
-	a.notes.show(p)
-	return p
+	return a.notes.show(func() *progress {
+		p := newProgressMode(a.err, mode)
+		p.notes = &a.notes
+		return p
+	})
 }

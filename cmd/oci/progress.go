@@ -274,8 +274,8 @@ func (p *progress) write(text string) {
 
 // close ends the bars, those of unfinished blobs too, and waits until they are drawn.
 func (p *progress) close() {
-	if p.notes != nil {
-		p.notes.hide(p)
+	if p.notes != nil && !p.notes.hide() {
+		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

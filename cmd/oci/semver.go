@@ -65,17 +65,19 @@ func (v semver) compare(w semver) int {
 type semverRange [][]semverBound
 
 type semverBound struct {
-	op string // ">=", ">", "<=", "<", "="
+	op string // ">=", ">", "<=", "<", "=", "!="
 	v  semver
 }
 
 // parseSemverRange reads constraints such as ">=1.2 <2", "^1.4", "~1.4.2", "1.4.2 || >=2". Each word is
-// an operator with a version; words that stand together must all hold, "||" parts alternatives.
+// an operator with a version, a space or not between them; words that stand together, with a comma or not,
+// must all hold, "||" parts alternatives. "1.2.x" and "1.2.*" are any of 1.2, "1.2 - 1.4" is from one to the
+// other, as other tools have it.
 func parseSemverRange(s string) (semverRange, error) {
 	var r semverRange
 	for part := range strings.SplitSeq(s, "||") {
 		var all []semverBound
-		for _, word := range strings.Fields(part) {
+		for _, word := range semverWords(part) {
 			bounds, err := parseSemverBound(word)
 			if err != nil {
 				return nil, err
@@ -90,16 +92,59 @@ func parseSemverRange(s string) (semverRange, error) {
 	return r, nil
 }
 
+// semverWords gives the words of a constraint, each operator joined with its version.
+func semverWords(part string) []string {
+	var words []string
+	fields := strings.Fields(strings.ReplaceAll(part, ",", " "))
+	for i := 0; i < len(fields); i++ {
+		switch word := fields[i]; {
+		case word == "-" && len(words) > 0 && i+1 < len(fields):
+			i++
+			words[len(words)-1] = ">=" + words[len(words)-1]
+			words = append(words, "<="+fields[i])
+		case strings.Trim(word, semverOperators) == "" && i+1 < len(fields):
+			i++
+			words = append(words, word+fields[i])
+		default:
+			words = append(words, word)
+		}
+	}
+	return words
+}
+
+const semverOperators = "<>=^~!"
+
+// wildcard reads "1.2.x", "1.*" and "*".
+func wildcard(text string) ([]semverBound, bool) {
+	core := strings.TrimRight(text, ".xX*")
+	if !strings.ContainsAny(text, "xX*") {
+		return nil, false
+	}
+	if core == "" || core == "v" {
+		return []semverBound{{">=", semver{}}}, true
+	}
+	v, ok := parseSemver(core)
+	if !ok || len(v.pre) > 0 {
+		return nil, false
+	}
+	next := semver{number: v.number}
+	next.raise(v.given - 1)
+	return []semverBound{{">=", v}, {"<", next}}, true
+}
+
 func parseSemverBound(word string) ([]semverBound, error) {
-	text := strings.TrimLeft(word, "<>=^~")
+	text := strings.TrimLeft(word, semverOperators)
 	op := word[:len(word)-len(text)]
+	if all, ok := wildcard(text); ok && (op == "" || op == "=" || op == "^" || op == "~") {
+		return all, nil
+	}
 	v, ok := parseSemver(text)
 	if !ok {
 		return nil, fmt.Errorf("%q: no version after the operator %q", word, op)
 	}
 	next := semver{number: v.number}
 	switch op {
-	case ">=", ">", "<=", "<":
+	case ">=", ">", "<=", "<", "!=":
 		return []semverBound{{op, v}}, nil
 	case "", "=":
 		return []semverBound{{"=", v}}, nil
@@ -149,6 +194,8 @@ func (b semverBound) holds(c int) bool {
 		return c <= 0
 	case "<":
 		return c < 0
+	case "!=":
+		return c != 0
 	}
 	return c == 0
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/pelletier/go-toml/v2"
 
 	"github.com/oci-pipeline/oci/distribution"
@@ -24,9 +25,11 @@ var errSyncList = errors.New("invalid list")
 // maxSyncList bounds a list: a hundred thousand repositories.
 const maxSyncList = 16 << 20
 
-// syncList is the file that `oci sync` reads, TOML or JSON.
+// syncList is the file that `oci sync` reads: TOML, JSON or YAML.
 type syncList struct {
 	Image []syncEntry `toml:"image" json:"image"`
+
+	hosts []hostAccess // of a list that has credentials and the like
 }
 
 // syncEntry is one repository to copy. Tags are those that are listed, and those that meet Regex and
@@ -37,17 +40,20 @@ type syncEntry struct {
 	Tags      []string `toml:"tags" json:"tags"`
 	Regex     string   `toml:"regex" json:"regex"`
 	Semver    string   `toml:"semver" json:"semver"`
+	Newest    int      `toml:"newest" json:"newest"`     // so many of the highest versions that Regex and Semver leave; 0 is all
 	Platform  string   `toml:"platform" json:"platform"` // "" is the whole index
 	Referrers bool     `toml:"referrers" json:"referrers"`
 
 	from, to place
 	regex    *regexp.Regexp
 	semver   semverRange
+	any      bool // what Regex or Semver meets, and not both
+	every    bool // all tags, whatever else is asked for
 }
 
 // readSyncList reads and checks a list. A key that it does not know is an error: a typing mistake
 // would copy, or with --prune delete, something else.
-func readSyncList(name string) (syncList, error) {
+func readSyncList(name string, into syncInto) (syncList, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return syncList{}, err
@@ -60,7 +66,13 @@ func readSyncList(name string) (syncList, error) {
 	if len(raw) > maxSyncList {
 		return syncList{}, fmt.Errorf("%s: %w: more than %d bytes", name, image.ErrTooLarge, maxSyncList)
 	}
-	list, err := decodeSyncList(raw, path.Ext(name) == ".json")
+	var list syncList
+	ext := path.Ext(name)
+	if ext == ".yaml" || ext == ".yml" {
+		list, err = decodeYAMLList(raw, into)
+	} else if list, err = decodeSyncList(raw, ext == ".json"); err == nil && into.base != "" {
+		err = usageErrorf(nil, "this list says itself where to: give no destination")
+	}
 	if err != nil {
 		return list, fmt.Errorf("%s: %w", name, err)
 	}
@@ -112,7 +124,7 @@ func (l *syncList) check() error {
 		}
 		to := e.to.String()
 		if seen[to] { // --prune of one would delete what the other copies
-			return fmt.Errorf("image %d: %w: another one goes to %s too", i+1, errSyncList, e.To)
+			return fmt.Errorf("image %d: %w: another one goes to %s too; --scoped keeps whole names", i+1, errSyncList, e.To)
 		}
 		seen[to] = true
 	}
@@ -134,6 +146,9 @@ func (e *syncEntry) check() error {
 		if err := errors.Join(e.from.tagged(tag).check(), e.to.tagged(tag).check()); err != nil {
 			return err
 		}
+	}
+	if e.Newest < 0 {
+		return errors.New("newest: it is negative")
 	}
 	if e.Regex != "" {
 		if e.regex, err = regexp.Compile(e.Regex); err != nil {
@@ -170,8 +185,12 @@ func parseRepository(text string) (place, error) {
 	return place{ref: ref}, nil
 }
 
-// tagged is the place with a tag.
+// tagged is the place with a tag, or with a digest, which lists may have in place of one.
 func (p place) tagged(tag string) place {
+	if d := digest.Digest(tag); d.Validate() == nil {
+		p.ref.Digest = d
+		return p
+	}
 	p.ref.Tag = tag
 	return p
 }
@@ -188,17 +207,37 @@ func (p place) check() error {
 // choose gives what of the tags of the source is to be copied, sorted; the tags that stand in for
 // the referrers API are none. A listed tag is chosen though the source does not list it.
 func (e *syncEntry) choose(tags []string) []string {
-	chosen := slices.Clone(e.Tags)
-	if e.regex != nil || e.semver != nil || len(e.Tags) == 0 {
+	var found []string
+	if e.lists() {
 		for _, t := range tags {
-			v, ok := parseSemver(t)
-			if !referrersTag(t) && (e.regex == nil || e.regex.MatchString(t)) && (e.semver == nil || ok && e.semver.match(v)) {
-				chosen = append(chosen, t)
+			if !referrersTag(t) && e.wants(t) {
+				found = append(found, t)
 			}
 		}
 	}
+	if e.Newest > 0 {
+		sortVersions(found)
+		found = found[:min(e.Newest, len(found))]
+	}
+	chosen := append(slices.Clone(e.Tags), found...)
 	slices.Sort(chosen)
 	return slices.Compact(chosen)
+}
+
+// lists tells whether the tags of the source have to be known.
+func (e *syncEntry) lists() bool {
+	return e.every || e.regex != nil || e.semver != nil || len(e.Tags) == 0
+}
+
+// wants tells whether a tag that the source lists is chosen by Regex and Semver.
+func (e *syncEntry) wants(tag string) bool {
+	v, ok := parseSemver(tag)
+	byRegex := e.regex != nil && e.regex.MatchString(tag)
+	bySemver := e.semver != nil && ok && e.semver.match(v)
+	if e.any {
+		return e.every || byRegex || bySemver
+	}
+	return (e.regex == nil || byRegex) && (e.semver == nil || bySemver)
 }
 
 // referrersTag tells whether a tag is one that stands in for the referrers API.
