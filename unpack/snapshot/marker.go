@@ -10,6 +10,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/unpack"
 )
 
@@ -83,6 +84,9 @@ func readMarker(dir string) (*marker, error) {
 	}
 	if m.Version != markerVersion {
 		return nil, fmt.Errorf("version %d", m.Version)
+	}
+	if err := image.ValidateDigest(m.DiffID); err != nil { // or Encoded panics
+		return nil, err
 	}
 	if filepath.Base(dir) != m.DiffID.Encoded() {
 		return nil, errors.New("it is of another layer")
