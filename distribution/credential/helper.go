@@ -34,9 +34,18 @@ func ask(ctx context.Context, helper, server string) (Credential, error) {
 	if err != nil {
 		return fail(err)
 	}
+	c, err := decodeAnswer(out)
+	if err != nil {
+		return fail(err)
+	}
+	return c, nil
+}
+
+// decodeAnswer reads what a helper prints for get.
+func decodeAnswer(out []byte) (Credential, error) {
 	var answer struct{ Username, Secret string }
 	if err := json.Unmarshal(out, &answer); err != nil {
-		return fail(fmt.Errorf("%w: the answer is not JSON", ErrHelper))
+		return Credential{}, fmt.Errorf("%w: the answer is not JSON", ErrHelper)
 	}
 	if answer.Username == tokenUser {
 		return Credential{IdentityToken: answer.Secret}, nil
