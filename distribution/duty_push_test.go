@@ -343,3 +343,25 @@ func TestDC34_one_put_a_tag(t *testing.T) {
 		}
 	}
 }
+
+// TestH72_push_of_no_digest: what is to be pushed has been described by others: a digest that is none is an
+// error, and nothing is asked of the registry.
+func TestH72_push_of_no_digest(t *testing.T) {
+	s := registrytest.New(t, registrytest.Options{})
+	f, c := newFixture(t), newClient(t, Options{})
+	for _, bad := range []digest.Digest{"", "sha256", ":", "sha256:../x", "md5:d41d8cd98f00b204e9800998ecf8427e"} {
+		for _, ref := range []string{"/a/b:v", "/a/b"} {
+			d := f.manifest
+			d.Digest = bad
+			err := c.Push(t.Context(), mustRef(t, s.Host+ref), f.store, d, PushOptions{Tags: []string{"w"}})
+			if err == nil {
+				t.Errorf("%q to %s was pushed", bad, ref)
+				continue
+			}
+			typed(t, err)
+		}
+	}
+	if n := len(s.Requests()); n != 0 {
+		t.Errorf("%d requests", n)
+	}
+}

@@ -61,6 +61,9 @@ func (c *Client) Push(ctx context.Context, ref reference.Ref, src Source, d ispe
 	if o.Jobs <= 0 {
 		o.Jobs = defaultJobs
 	}
+	if err := image.ValidateDescriptor(d); err != nil {
+		return wrap("push", ref.String(), err)
+	}
 	if ref.Digest != "" && ref.Digest != d.Digest {
 		return wrap("push", ref.String(), fmt.Errorf("%w: the content is %s", image.ErrDigestMismatch, d.Digest))
 	}
