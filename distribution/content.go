@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http/httptrace"
 	"slices"
+	"sync"
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
@@ -45,7 +47,12 @@ func (p *pull) content(ctx context.Context, d ispec.Descriptor, raw []byte, m is
 	ready := make(chan struct{}) // closed when img is there
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(p.o.Jobs)
+	lead := newLead(gctx)
 	g.Go(func() error {
+		// The connection that the manifest came over is free: the largest layer gets it.
+		if len(layers) > 0 && p.o.Jobs > 1 {
+			<-lead.asked
+		}
 		if err := p.fetchBlob(gctx, m.Config); err != nil {
 			return err
 		}
@@ -59,9 +66,17 @@ func (p *pull) content(ctx context.Context, d ispec.Descriptor, raw []byte, m is
 		close(ready)
 		return nil
 	})
-	for _, l := range layers {
+	for i, l := range layers {
 		g.Go(func() error {
-			if err := p.fetchBlob(gctx, l); err != nil {
+			lctx := gctx
+			if i == 0 {
+				lctx = lead.ctx
+			}
+			err := p.fetchBlob(lctx, l)
+			if i == 0 {
+				lead.tell() // it may have asked for nothing
+			}
+			if err != nil {
 				return fmt.Errorf("layer %d/%d: %w", position(m.Layers, l), len(m.Layers), err)
 			}
 			select {
@@ -77,6 +92,20 @@ func (p *pull) content(ctx context.Context, d ispec.Descriptor, raw []byte, m is
 		return image.Image{}, err
 	}
 	return img, nil
+}
+
+// A lead is the context of the request that gets the first connection, and tells when it asks for one.
+type lead struct {
+	ctx   context.Context //nolint:containedctx // of one request
+	asked chan struct{}
+	tell  func() // that it asks, or will not
+}
+
+func newLead(ctx context.Context) lead {
+	l := lead{asked: make(chan struct{})}
+	l.tell = sync.OnceFunc(func() { close(l.asked) })
+	l.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GetConn: func(string) { l.tell() }})
+	return l
 }
 
 // position is where a blob is first in a list, from 1.
