@@ -257,7 +257,7 @@ func TestInteropImages(t *testing.T) {
 			t.Errorf("%s: %v", n, err)
 			continue
 		}
-		again, err := pullInto(t, c, ref, m, PullOptions{})
+		again, err := pullInto(t, c, ref, m, PullOptions{Known: res.Resolved.Root})
 		if err != nil || again.BytesFetched != 0 || res.BytesFetched == 0 {
 			t.Errorf("%s: fetched %d, then %d, %v", n, res.BytesFetched, again.BytesFetched, err)
 		}
