@@ -23,7 +23,7 @@ GOVULNCHECK  := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 GOLANGCILINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test unit script fuzz conformance bench lint golangci vuln cover deps images test-vm completion repro clean
+.PHONY: help build run test unit script fuzz conformance bench bench-link lint golangci vuln cover deps images test-vm completion repro clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -58,6 +58,9 @@ conformance: build ## the clauses of the specifications, each with the test that
 
 bench: build ## the ratio table against whatever peers are installed
 	@conformance/bench/run bin/oci
+
+bench-link: build ## registry to store over 100 Mbit/s and 20 ms, against the same peers (3 minutes)
+	@conformance/bench/run bin/oci --only link
 
 lint: ## go vet (three platforms), staticcheck, gofumpt
 	$(GO) vet ./...

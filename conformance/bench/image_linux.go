@@ -4,14 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
-	"time"
 )
 
 // layout finds the image that the transfer works use: python, several layers with everything in them.
@@ -134,48 +129,4 @@ func imageWorks(ctx context.Context, o options) ([]work, func(), error) {
 		targets: map[string]string{"run/oci run --bundle": "<= 1.2"},
 		tools:   []tool{image, bundle},
 	}}, nil, nil
-}
-
-const registryConfig = `version: 0.1
-log: {level: error, accesslog: {disabled: true}}
-storage: {filesystem: {rootdirectory: %q}}
-http: {addr: %q}
-`
-
-// startRegistry starts Debian's docker-registry on a free port of the loopback interface.
-func startRegistry(ctx context.Context, o options) (addr string, stop func(), err error) {
-	if why := absent("docker-registry", "skopeo"); why != "" {
-		return "", nil, errors.New(why)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", nil, err
-	}
-	addr = l.Addr().String()
-	l.Close()
-	config := filepath.Join(o.scratch, "registry.yml")
-	text := fmt.Sprintf(registryConfig, filepath.Join(o.scratch, "registry"), addr)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		return "", nil, err
-	}
-	cmd := exec.CommandContext(ctx, "docker-registry", "serve", config)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also when this program is killed
-	if err := cmd.Start(); err != nil {
-		return "", nil, err
-	}
-	stop = func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}
-	for range 100 {
-		resp, err := http.Get("http://" + addr + "/v2/")
-		if err == nil {
-			_, _ = io.Copy(io.Discard, resp.Body)
-			resp.Body.Close()
-			return addr, stop, nil
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	stop()
-	return "", nil, fmt.Errorf("docker-registry does not answer on %s", addr)
 }

@@ -22,9 +22,16 @@ type options struct {
 }
 
 func main() {
+	if len(os.Args) == 4 && os.Args[1] == bareFetch {
+		if err := hashWrite(os.Args[2], os.Args[3]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var o options
 	flag.BoolVar(&o.quick, "quick", false, "few rounds: a rough answer in half a minute")
-	flag.StringVar(&o.only, "only", "", "comma-separated part of: run,create,fetch,pull,unpack,image")
+	flag.StringVar(&o.only, "only", "", "comma-separated part of: run,create,fetch,pull,unpack,image,link (link only if it is named)")
 	flag.StringVar(&o.oci, "oci", "bin/oci", "the binary to measure")
 	flag.StringVar(&o.images, "images", "", "OCI layouts (default $OCI_TEST_IMAGES, then .cache/images)")
 	flag.Parse()
@@ -39,6 +46,9 @@ func run(ctx context.Context, o options) error {
 		return fmt.Errorf("needs root: it makes containers with every namespace but user")
 	}
 	if err := hideHybrid(); err != nil {
+		return err
+	}
+	if err := usePeers(); err != nil {
 		return err
 	}
 	o.images = firstOf(o.images, os.Getenv("OCI_TEST_IMAGES"), ".cache/images")
@@ -75,18 +85,20 @@ func (o options) measure(ctx context.Context) error {
 	parts := []struct {
 		name string
 		make func(context.Context, options) ([]work, func(), error)
+		long bool // only if it is named
 	}{
-		{"run", startWorks},
-		{"create", createWorks},
-		{"fetch", fetchWorks},
-		{"pull", pullWorks},
-		{"unpack", unpackWorks},
-		{"image", imageWorks},
+		{name: "run", make: startWorks},
+		{name: "create", make: createWorks},
+		{name: "fetch", make: fetchWorks},
+		{name: "pull", make: pullWorks},
+		{name: "unpack", make: unpackWorks},
+		{name: "image", make: imageWorks},
+		{name: "link", make: linkWorks, long: true},
 	}
 	t := &table{out: os.Stdout}
 	t.head(o)
 	for _, part := range parts {
-		if o.only != "" && !strings.Contains(","+o.only+",", ","+part.name+",") {
+		if o.only == "" && part.long || o.only != "" && !strings.Contains(","+o.only+",", ","+part.name+",") {
 			continue
 		}
 		works, done, err := part.make(ctx, o)
@@ -108,6 +120,15 @@ func (o options) measure(ctx context.Context) error {
 // env is the environment of the binary under measurement, with its store in root.
 func (o options) env(root string) []string {
 	return append(os.Environ(), "OCI_ROOT="+root)
+}
+
+// usePeers adds the directory of tools that are not installed: $OCI_PEERS, or what .ci/tools builds.
+func usePeers() error {
+	dir, err := filepath.Abs(firstOf(os.Getenv("OCI_PEERS"), ".cache/tools"))
+	if err != nil {
+		return err
+	}
+	return os.Setenv("PATH", os.Getenv("PATH")+string(os.PathListSeparator)+dir)
 }
 
 func firstOf(values ...string) string {

@@ -35,6 +35,8 @@ type work struct {
 	tools   []tool
 	memory  bool              // report the peak memory too
 	count   map[string]string // instead of all that: one plain figure a tool
+
+	requests map[string]string // what each tool asked of the registry in the last round, for a note
 }
 
 // result holds the samples of one tool, by step and then by round; the last step is the sum.

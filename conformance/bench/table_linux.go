@@ -62,6 +62,9 @@ func (t *table) rows(w work, results []result) {
 		if results[i].err != nil {
 			t.note("%s, %s: %v", w.title, tool.name, results[i].err)
 		}
+		if asked := w.requests[tool.name]; asked != "" {
+			t.note("%s, %s asks: %s", w.title, tool.name, asked)
+		}
 	}
 	for s, step := range steps {
 		title := w.title
