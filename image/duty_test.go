@@ -96,6 +96,14 @@ func TestIS_D4_size_before_digest(t *testing.T) {
 	if src.n > int(d.Size)+1 {
 		t.Errorf("%d bytes were read of content of %d", src.n, d.Size)
 	}
+	src = &counted{r: bytes.NewReader(make([]byte, 1<<20))}
+	v, err := NewVerifier(src, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, v, make([]byte, 1<<16)); n > d.Size || !errors.Is(err, ErrSizeMismatch) || src.n > int(d.Size)+1 {
+		t.Errorf("a Verifier gave %d bytes of %d read, %v", n, src.n, err)
+	}
 	d.Size = 1 << 40
 	src = &counted{r: bytes.NewReader(nil)}
 	if _, err := ReadAll(src, d, 1<<20); !errors.Is(err, ErrTooLarge) || src.n != 0 {
