@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/unpack/internal/inflate"
 )
 
 // Compressions that are recognised only to be refused by name.
@@ -67,7 +67,7 @@ func isTarHeader(b []byte) bool {
 // the media type, since mislabelled layers exist and the digests prove the content either way;
 // the caller reports a difference. Close the result to release its memory.
 func decompress(r io.Reader, limits Limits) (io.ReadCloser, image.Compression, error) {
-	br := bufio.NewReaderSize(r, 64<<10) // klauspost's inflate has a fast path for *bufio.Reader
+	br := bufio.NewReaderSize(r, 64<<10)
 	head, err := br.Peek(tarBlock)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, image.Uncompressed, err
@@ -75,8 +75,7 @@ func decompress(r io.Reader, limits Limits) (io.ReadCloser, image.Compression, e
 	c := sniff(head)
 	switch c {
 	case image.Gzip:
-		z, err := newGzip(br)
-		return z, c, err
+		return gzipReader{inflate.NewReader(br)}, c, nil
 	case image.Zstd:
 		z, err := newZstd(br, limits.Window)
 		return z, c, err
@@ -86,71 +85,20 @@ func decompress(r io.Reader, limits Limits) (io.ReadCloser, image.Compression, e
 	return io.NopCloser(br), image.Uncompressed, nil
 }
 
-// gzipReader reads all members of a gzip stream. After the last one only zero bytes may follow:
-// tape-style padding is common, anything else is garbage or an attack on readers that stop early.
-type gzipReader struct {
-	z   *gzip.Reader
-	br  *bufio.Reader
-	err error
+// gzipReader names the errors of the decoder. That one reads all members of a stream; after the last
+// only zero bytes may follow: tape-style padding is common, anything else is garbage or an attack on
+// readers that stop early.
+type gzipReader struct{ z *inflate.Reader }
+
+func (g gzipReader) Read(p []byte) (int, error) {
+	n, err := g.z.Read(p)
+	if err != nil && err != io.EOF {
+		err = compressionError(image.Gzip, err)
+	}
+	return n, err
 }
 
-func newGzip(br *bufio.Reader) (io.ReadCloser, error) {
-	z, err := gzip.NewReader(br)
-	if err != nil {
-		return nil, compressionError(image.Gzip, err)
-	}
-	z.Multistream(false)
-	return &gzipReader{z: z, br: br}, nil
-}
-
-func (g *gzipReader) Read(p []byte) (int, error) {
-	for g.err == nil {
-		n, err := g.z.Read(p)
-		if err == io.EOF {
-			err = g.nextMember()
-		} else if err != nil {
-			err = compressionError(image.Gzip, err)
-		}
-		g.err = err
-		if n > 0 || len(p) == 0 {
-			return n, nil
-		}
-	}
-	return 0, g.err
-}
-
-func (g *gzipReader) Close() error { return nil }
-
-// nextMember starts the next member; io.EOF if there is none.
-func (g *gzipReader) nextMember() error {
-	next, err := g.br.Peek(2)
-	if len(next) == 0 {
-		return notNil(err)
-	}
-	if len(next) == 2 && next[0] == 0x1f && next[1] == 0x8b {
-		if err := g.z.Reset(g.br); err != nil {
-			return compressionError(image.Gzip, err)
-		}
-		g.z.Multistream(false)
-		return nil
-	}
-	for {
-		b, err := g.br.ReadByte()
-		if err != nil {
-			return err
-		}
-		if b != 0 {
-			return fmt.Errorf("%w: gzip: garbage after the last member", ErrCompression)
-		}
-	}
-}
-
-func notNil(err error) error {
-	if err == nil {
-		return io.EOF
-	}
-	return err
-}
+func (gzipReader) Close() error { return nil }
 
 // zstdReader names the errors of the decoder.
 type zstdReader struct{ d *zstd.Decoder }
