@@ -9,11 +9,11 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/unpack"
+	"github.com/oci-pipeline/oci/unpack/internal/inflate"
 )
 
 // BenchmarkUnpack unpacks real images to disk; compare with BenchmarkBare, which is the least that
@@ -79,7 +79,7 @@ func bare(l layout, layer image.Layer) (int64, error) {
 	}
 	switch c {
 	case image.Gzip:
-		r, err = gzip.NewReader(r)
+		r = inflate.NewReader(r)
 	case image.Zstd:
 		var z *zstd.Decoder
 		z, err = zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
