@@ -39,7 +39,7 @@ func TestH81_nothing_is_asked_to_be_packed(t *testing.T) {
 		for _, encoding := range []string{"gzip", "x-gzip", "zstd"} {
 			t.Run(d.kind+" "+encoding, func(t *testing.T) {
 				k := newCourt(t)
-				k.pulls(claim{want: anything, rule: registrytest.Rule{Method: http.MethodGet, Path: d.path, Fault: packed(encoding)}})
+				k.pulls(claim{want: errAny, rule: registrytest.Rule{Method: http.MethodGet, Path: d.path, Fault: packed(encoding)}})
 				for _, r := range k.Requests() {
 					if r.Header.Get("Accept-Encoding") != "identity" {
 						t.Errorf("%s %s: Accept-Encoding %q", r.Method, r.Path, r.Header.Get("Accept-Encoding"))

@@ -26,30 +26,30 @@ func uploadClaims(stranger string) []claim {
 	}
 	const session, manifests = "/blobs/uploads/", "/manifests/"
 	list := []claim{
-		location("to a stranger", anything, stranger+"/upload?token=1"), // who says 201, and has stored nothing
-		location("to a stranger without a scheme", anything, strings.TrimPrefix(stranger, "http:")+"/upload"),
+		location("to a stranger", errAny, stranger+"/upload?token=1"), // who says 201, and has stored nothing
+		location("to a stranger without a scheme", errAny, strings.TrimPrefix(stranger, "http:")+"/upload"),
 		location("absent", ErrProtocol, ""),
 		location("to a file", ErrProtocol, "file:///etc/passwd"),
 		location("with a password", ErrProtocol, strings.Replace(stranger, "http://", "http://u:p@", 1)+"/upload"),
 		location("that is no URL", ErrProtocol, "http://[::1"),
-		location("of 100 kB", anything, "/"+strings.Repeat("a", 100_000)),
+		location("of 100 kB", errAny, "/"+strings.Repeat("a", 100_000)),
 		location("to a host of 100 kB", ErrProtocol, "http://"+strings.Repeat("a", 100_000)+"/"),
-		location("to a manifest", anything, "/v2/a/b/manifests/v"),
-		location("with a line break", anything, "/v2/\r\nX: y"),
+		location("to a manifest", errAny, "/v2/a/b/manifests/v"),
+		location("with a line break", errAny, "/v2/\r\nX: y"),
 		location("that is opaque", ErrProtocol, "http:opaque"),
-		set("POST 201 that stores nothing", anything, http.MethodPost, session, "X", "y"),
+		set("POST 201 that stores nothing", errAny, http.MethodPost, session, "X", "y"),
 		set("minimum chunk negative", nil, http.MethodPost, session, "Oci-Chunk-Min-Length", "-1"),
 		set("minimum chunk no number", nil, http.MethodPost, session, "Oci-Chunk-Min-Length", "1e9"),
 		set("minimum chunk of 1 EiB", nil, http.MethodPost, session, "Oci-Chunk-Min-Length", "1152921504606846976"),
 		set("minimum chunk over int64", nil, http.MethodPost, session, "Oci-Chunk-Min-Length", "99999999999999999999"),
 		set("minimum chunk of 1 GiB", nil, http.MethodPost, session, "Oci-Chunk-Min-Length", "1073741824"),
-		set("Range of less", anything, http.MethodPatch, session, "Range", "0-0"),
-		set("Range of more", anything, http.MethodPatch, session, "Range", "0-99999999"),
+		set("Range of less", errAny, http.MethodPatch, session, "Range", "0-0"),
+		set("Range of more", errAny, http.MethodPatch, session, "Range", "0-99999999"),
 		set("Range over int64", nil, http.MethodPatch, session, "Range", "0-99999999999999999999"),
 		set("Range that starts later", nil, http.MethodPatch, session, "Range", "5-9"),
 		set("Range that is none", nil, http.MethodPatch, session, "Range", "bytes"),
 		set("chunk Location absent", ErrProtocol, http.MethodPatch, session, "Location", ""),
-		set("chunk Location to a stranger", anything, http.MethodPatch, session, "Location", stranger+"/upload"),
+		set("chunk Location to a stranger", errAny, http.MethodPatch, session, "Location", stranger+"/upload"),
 		set("stored another blob", image.ErrDigestMismatch, http.MethodPut, session, "Docker-Content-Digest", digest.FromString("x").String()),
 		set("stored no digest", nil, http.MethodPut, session, "Docker-Content-Digest", "sha256:../x"),
 		set("stored another manifest", image.ErrDigestMismatch, http.MethodPut, manifests, "Docker-Content-Digest", digest.FromString("x").String()),
@@ -57,21 +57,21 @@ func uploadClaims(stranger string) []claim {
 		set("tags that were not asked for", nil, http.MethodPut, manifests, "Oci-Tag", "../../x"),
 		set("a subject that was not sent", nil, http.MethodPut, manifests, "Oci-Subject", digest.FromString("x").String()),
 		set("HEAD of a manifest with another digest", nil, http.MethodHead, manifests, "Docker-Content-Digest", digest.FromString("x").String()),
-		set("HEAD of a blob with another digest", anything, http.MethodHead, "/blobs/", "Docker-Content-Digest", digest.FromString("x").String()),
+		set("HEAD of a blob with another digest", errAny, http.MethodHead, "/blobs/", "Docker-Content-Digest", digest.FromString("x").String()),
 	}
 	for _, method := range []string{http.MethodPost, http.MethodPatch, http.MethodPut, http.MethodHead} {
 		for _, code := range []int{200, 204, 206, 304, 404, 409, 416, 507} {
-			list = append(list, claim{name: fmt.Sprintf("%s %d", method, code), want: anything, rule: registrytest.Rule{Method: method, Fault: registrytest.Status(code, "Location", "/x", "Range", "0-0")}})
+			list = append(list, claim{name: fmt.Sprintf("%s %d", method, code), want: errAny, rule: registrytest.Rule{Method: method, Fault: registrytest.Status(code, "Location", "/x", "Range", "0-0")}})
 		}
 		if method != http.MethodHead { // whose answer has no body
 			list = append(list,
-				claim{name: method + " 500 without end", want: anything, rule: registrytest.Rule{Method: method, Path: "/v2/", Fault: endless(500)}},
-				claim{name: method + " 202 without end", want: anything, rule: registrytest.Rule{Method: method, Path: "/v2/", Fault: endless(202, "Location", "/v2/a/b/blobs/uploads/x")}})
+				claim{name: method + " 500 without end", want: errAny, rule: registrytest.Rule{Method: method, Path: "/v2/", Fault: endless(500)}},
+				claim{name: method + " 202 without end", want: errAny, rule: registrytest.Rule{Method: method, Path: "/v2/", Fault: endless(202, "Location", "/v2/a/b/blobs/uploads/x")}})
 		}
 		list = append(list,
-			claim{name: method + " redirected to a stranger", want: anything, rule: registrytest.Rule{Method: method, Path: "/v2/", Fault: registrytest.Status(307, "Location", stranger+"/x")}},
-			claim{name: method + " redirected without end", want: anything, rule: registrytest.Rule{Method: method, Path: "/v2/", Fault: registrytest.Status(308, "Location", "?")}},
-			claim{name: method + " dropped", want: anything, rule: registrytest.Rule{Method: method, Path: "/v2/", Fault: registrytest.Drop()}},
+			claim{name: method + " redirected to a stranger", want: errAny, rule: registrytest.Rule{Method: method, Path: "/v2/", Fault: registrytest.Status(307, "Location", stranger+"/x")}},
+			claim{name: method + " redirected without end", want: errAny, rule: registrytest.Rule{Method: method, Path: "/v2/", Fault: registrytest.Status(308, "Location", "?")}},
+			claim{name: method + " dropped", want: errAny, rule: registrytest.Rule{Method: method, Path: "/v2/", Fault: registrytest.Drop()}},
 		)
 	}
 	return list
@@ -127,20 +127,20 @@ func listClaims(stranger, path string) []claim {
 		link("to https", ErrProtocol, `<https://127.0.0.1/x>; rel="next"`),
 		link("to a file", ErrProtocol, `<file:///etc/passwd>; rel="next"`),
 		link("that is no URL", ErrProtocol, `<http://[::1>; rel="next"`),
-		link("with a password", anything, "<"+strings.Replace(stranger, "http://", "http://u:p@", 1)+`/x>; rel="next"`),
-		link("to itself", anything, "<"+path+`>; rel="next"`),
+		link("with a password", errAny, "<"+strings.Replace(stranger, "http://", "http://u:p@", 1)+`/x>; rel="next"`),
+		link("to itself", errAny, "<"+path+`>; rel="next"`),
 		link("to nothing", nil, `<>; rel="next"`),
-		link("to a query", anything, `<?n=1>; rel="next"`),
+		link("to a query", errAny, `<?n=1>; rel="next"`),
 		link("that ends never", nil, `<`+strings.Repeat("a", 100_000)),
 		link("previous", nil, "<"+stranger+`/x>; rel="prev"`),
 		link("that is many", nil, strings.Repeat(`<x>; rel="prev", `, 2000)),
-		body("no JSON", anything, "<html>"), body("null", anything, "null"), body("a number", anything, "7"),
-		body("deep", anything, `{"tags":`+strings.Repeat("[", 100_000)+strings.Repeat("]", 100_000)+`}`),
+		body("no JSON", errAny, "<html>"), body("null", errAny, "null"), body("a number", errAny, "7"),
+		body("deep", errAny, `{"tags":`+strings.Repeat("[", 100_000)+strings.Repeat("]", 100_000)+`}`),
 		body("20 MiB", image.ErrTooLarge, `{"x":"`+strings.Repeat("a", 20<<20)+`"}`),
-		body("paths", anything, `{"tags":["../../x"],"repositories":["\u001b[2J"],"schemaVersion":2,"manifests":[{"mediaType":"a/b","digest":"sha256:../x","size":1}]}`),
-		body("two documents", anything, `{"tags":[],"repositories":[],"schemaVersion":2,"manifests":[]}{"tags":["x"]}`),
+		body("paths", errAny, `{"tags":["../../x"],"repositories":["\u001b[2J"],"schemaVersion":2,"manifests":[{"mediaType":"a/b","digest":"sha256:../x","size":1}]}`),
+		body("two documents", errAny, `{"tags":[],"repositories":[],"schemaVersion":2,"manifests":[]}{"tags":["x"]}`),
 		{name: "without end", want: image.ErrTooLarge, rule: registrytest.Rule{Fault: endless(200, "Content-Type", "application/json")}},
-		{name: "404 without end", want: anything, rule: registrytest.Rule{Fault: endless(404)}},
+		{name: "404 without end", want: errAny, rule: registrytest.Rule{Fault: endless(404)}},
 	}
 	return list
 }

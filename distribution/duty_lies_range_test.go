@@ -13,7 +13,7 @@ import (
 // rangeClaims are answers to a request for a range that are not that range, or say that they are not.
 func rangeClaims(size int64) []claim {
 	alter := func(name string, edit func(w http.ResponseWriter, rec *httptest.ResponseRecorder)) claim {
-		return claim{name: name, want: anything, rule: registrytest.Rule{Fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		return claim{name: name, want: errAny, rule: registrytest.Rule{Fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			if r.Header.Get("Range") == "" {
 				next.ServeHTTP(w, r)
 				return

@@ -31,14 +31,14 @@ import (
 //   - it ends in bounded time, over a bounded number of requests and with bounded memory;
 //   - an error is of a kind.
 
-// anything is what a lie may end in that need not be a failure, nor a success.
-var anything = errors.New("any end")
+// errAny is what a lie may end in that need not be a failure, nor a success.
+var errAny = errors.New("any end")
 
 // A claim is one answer that is not true.
 type claim struct {
 	name string
 	rule registrytest.Rule
-	want error // nil: it does no harm; anything: either
+	want error // nil: it does no harm; errAny: either
 }
 
 // court is a registry that wants a password, and a host that nobody asks for anything.
@@ -149,7 +149,7 @@ func (k *court) judge(c claim, run func(ctx context.Context, client *Client) err
 	err := run(ctx, client)
 	goruntime.ReadMemStats(&after)
 	switch {
-	case c.want == anything: //nolint:errorlint // the table's own value
+	case c.want == errAny: //nolint:errorlint // the table's own value
 	case c.want == nil && err != nil:
 		t.Errorf("it does no harm, and gives %v", err)
 	case !errors.Is(err, c.want):
@@ -267,7 +267,7 @@ func headerClaims(kind, stranger string) []claim {
 		want        error
 	}{
 		{"Content-Type", "text/html", pick(image.ErrMediaType, nil)},
-		{"Content-Type", ";;;", pick(anything, nil)},
+		{"Content-Type", ";;;", pick(errAny, nil)},
 		{"Content-Type", strings.Repeat("a", 10_000) + "/b", pick(image.ErrMediaType, nil)},
 		{"Content-Encoding", "gzip", nil}, // nobody asked for it: the bytes are what they are
 		{"Content-Encoding", "zstd, br, x", nil},
@@ -318,7 +318,7 @@ func TestLies_headers(t *testing.T) {
 				if at.kind == "tag" && c.name[:4] != "Cont" && c.name[:4] != "Dock" {
 					c.want = nil
 				} else if at.kind == "tag" {
-					c.want = anything // whether it is read depends on how a tag is asked for
+					c.want = errAny // whether it is read depends on how a tag is asked for
 				}
 				c.rule.Method, c.rule.Path = at.method, at.path
 				k.pulls(c)
