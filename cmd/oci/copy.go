@@ -14,6 +14,7 @@ func copyCommand(a *app) *cobra.Command {
 	t := transferFlags{artifacts: true}
 	var out outputFlags
 	var m moveFlags
+	var sides sideFlags
 	cmd := &cobra.Command{
 		Use:   "copy SOURCE DESTINATION",
 		Short: "Copy an image from one place to another, through the store",
@@ -40,6 +41,9 @@ func copyCommand(a *app) *cobra.Command {
 			if err == nil {
 				err = m.check(cmd, to)
 			}
+			if err == nil {
+				err = sides.apply(&t, from, to)
+			}
 			if err != nil {
 				return err
 			}
@@ -52,6 +56,7 @@ func copyCommand(a *app) *cobra.Command {
 	}
 	t.registerMoves(cmd.Flags())
 	m.registerPush(cmd.Flags())
+	sides.register(cmd.Flags())
 	cmd.Flags().BoolVar(&m.toOCI, "to-oci", false, "make OCI manifests of Docker's, as --format oci; their digests change, those of config and layers stay")
 	cmd.Flags().BoolVar(&m.preserve, "preserve-digests", false, "fail if the digest cannot stay")
 	out.register(cmd.Flags())
