@@ -51,6 +51,9 @@ func (s *Store) Ingest(ctx context.Context, d ispec.Descriptor) (*Ingest, error)
 	if err != nil {
 		return nil, failed("ingest", string(d.Digest), err)
 	}
+	if d.Digest.Algorithm() == digest.SHA256 {
+		sum = s.pairs.New() // the same, faster beside others
+	}
 	hold, err := s.Hold(ctx)
 	if err != nil {
 		return nil, err

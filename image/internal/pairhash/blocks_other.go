@@ -1,0 +1,7 @@
+//go:build !amd64
+
+package pairhash
+
+func paired() bool { return false }
+
+func blocks2(_, _ *[8]uint32, _, _ *byte, _ int) { panic("pairhash: not on this machine") }
