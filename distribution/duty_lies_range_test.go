@@ -2,6 +2,7 @@ package distribution
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -44,10 +45,7 @@ func rangeClaims(size int64) []claim {
 	set := func(name, key, value string, code int) claim {
 		return alter(name, func(w http.ResponseWriter, rec *httptest.ResponseRecorder) {
 			w.Header().Set(key, value)
-			if code == 0 {
-				code = rec.Code
-			}
-			w.WriteHeader(code)
+			w.WriteHeader(cmp.Or(code, rec.Code))
 			_, _ = w.Write(rec.Body.Bytes())
 		})
 	}
