@@ -86,3 +86,16 @@ func TestH88_malformed_env_and_args(t *testing.T) {
 		t.Errorf("what is for a build was acted on: %+v, %+v", s.Process, s.Hooks)
 	}
 }
+
+// TestH16_volumes_take_nothing_of_the_host: a volume of an image is a directory of its root file system,
+// whatever links its path goes through (CVE-2022-23648): nothing of the host is mounted or copied for it.
+func TestH16_volumes_take_nothing_of_the_host(t *testing.T) {
+	img := imageOf("")
+	img.Config.Volumes = map[string]struct{}{"/etc": {}, "/link/etc/shadow": {}, "/proc/self/root/etc": {}, "/a/b": {}, "relative": {}}
+	s := mustSpec(t, img, plain())
+	for _, m := range s.Mounts {
+		if strings.HasPrefix(m.Source, "/") || m.Type == "bind" || slices.Contains(m.Options, "bind") || slices.Contains(m.Options, "rbind") {
+			t.Errorf("%+v", m)
+		}
+	}
+}
