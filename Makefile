@@ -23,7 +23,7 @@ GOVULNCHECK  := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 GOLANGCILINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test unit script fuzz conformance bench bench-link lint golangci vuln cover deps images test-vm completion repro clean
+.PHONY: help build run test unit script man fuzz conformance bench bench-link lint golangci vuln cover deps images test-vm completion repro clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,9 @@ unit: ## run every test with what is installed now (TEST=./image/... narrows it)
 
 script: ## the command line's specification: cmd/oci/testdata/script/*.txtar (SCRIPT=name for one)
 	$(GO) test ./cmd/oci -run 'TestScript/$(SCRIPT)' -v
+
+man: build ## write the manual pages to bin/man
+	@bin/oci man bin/man
 
 fuzz: ## every fuzz target for FUZZTIME (10s) each
 	@.ci/fuzz $(or $(FUZZTIME),10s)

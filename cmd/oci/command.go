@@ -86,6 +86,8 @@ func verbs() []verb {
 		{"validate", groupTool, false, validateCommand},
 		{"version", groupTool, false, versionCommand},
 		{"exit-status", "", false, exitStatusTopic},
+		{"output", "", false, outputTopic},
+		{"man", "", false, manCommand},
 	}...)
 }
 
@@ -97,7 +99,7 @@ func (a *app) root(args []string) *cobra.Command {
 		Short: "Pull, unpack, bundle and run container images, without a daemon",
 		Long: "oci takes a container image from a registry to a running container, without a daemon,\n" +
 			"and proves every step: sizes, digests and DiffIDs are checked before anything is published.\n" +
-			"`oci help exit-status` tells what exit statuses mean.",
+			"`oci help exit-status` tells what exit statuses mean, `oci help output` what is printed.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -111,6 +113,9 @@ func (a *app) root(args []string) *cobra.Command {
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if near := nearFlag(cmd.Flags(), err.Error()); near != "" {
+			return usageErrorf(cmd, "%w; did you mean --%s?", err, near)
+		}
 		return usageErrorf(cmd, "%w", err)
 	})
 	a.global.register(root.PersistentFlags())
@@ -133,6 +138,9 @@ func (a *app) root(args []string) *cobra.Command {
 		cmd := v.make(a)
 		cmd.GroupID = v.group
 		root.AddCommand(cmd)
+	}
+	if completes(args) {
+		a.registerCompletion(root)
 	}
 	return root
 }

@@ -1,0 +1,46 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// outputTopic is a topic of `oci help` and does nothing.
+func outputTopic(*app) *cobra.Command {
+	return &cobra.Command{Use: "output", Short: "What verbs print, for people and for programs", Long: `Results go to standard output, everything else to standard error. -q shows no progress.
+
+--format text is for people and may change. --format json is for programs. A template such as
+'{{.digest}} {{.layers.0.size}}' gives what the JSON has under these names; {{json .layers}} gives JSON,
+{{.}} all of it. Of a list each element is a line.
+
+Verbs that move an image (pull, push, copy, import, export, unpack, attach, artifact) give these fields:
+
+  ref           the name of the result, in full
+  digest        what it means
+  mediaType     of the same
+  manifest, id  digests of the manifest and config of the one platform
+  platform      of the one; platforms, of several
+  layers        mediaType, digest, size and diffID of each layer of the one
+  referrers     digests of what was moved with it
+  bytesFetched  came into the store; bytesReused were there; bytesSent went to the destination
+  durationMs    of the command
+  warnings      of registries and of this program
+
+--digestfile FILE writes the digest alone, without an end of line, as other tools do.
+
+--progress is auto (bars on a terminal, else plain), tty, plain (a line for each blob, and every 10 s or 10 % of a
+long one), none, or json: an object on a line of standard error for each event, with the fields
+
+  kind       resolved, started, progress, done, reused, retry, failed, unpacked, warning, wait
+  ref        the name that it is about
+  digest     of the blob; mediaType, its type
+  bytes      so far; of started, those that an earlier run had fetched
+  total      bytes expected; 0 if not known
+  host       of a wait: the registry; waitMs, how long
+  error      why: of retry, failed, warning and wait
+
+Colours are not used, so NO_COLOR needs nothing; with TERM=dumb or --no-tty there are no bars. Controls and marks of
+direction in what registries and images say are shown as escapes.
+
+--debug traces every HTTP request on standard error, or with --log FILE there: method, URL, headers, status,
+time. Credentials, cookies, signatures and headers that are not known are masked.
+
+Ctrl-C keeps what has come: the same command goes on where it stopped. A second one ends at once.`}
+}
