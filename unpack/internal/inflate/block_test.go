@@ -164,9 +164,9 @@ func TestBlocks(t *testing.T) {
 func TestMutations(t *testing.T) {
 	all := kinds()
 	for _, level := range []int{0, 1, 6, flate.HuffmanOnly} {
-		in := deflate(t, sample(1500, 20), level)
+		in := deflate(t, sample(1000, 20), level)
 		for i := range in {
-			for _, flip := range []byte{1, 0x10, 0xff} {
+			for _, flip := range []byte{1, 0xff} {
 				in[i] ^= flip
 				compare(t, all, in)
 				in[i] ^= flip

@@ -149,7 +149,7 @@ func TestErrors(t *testing.T) {
 		"size":               {with(-1, 1), ErrSize, "hello\n"},
 		"one byte behind":    {append(bytes.Clone(good), 0x1f), ErrGarbage, "hello\n"},
 		"text behind":        {append(bytes.Clone(good), "garbage"...), ErrGarbage, "hello\n"},
-		"behind the padding": {append(append(bytes.Clone(good), make([]byte, 100_000)...), good...), ErrGarbage, "hello\n"},
+		"behind the padding": {append(append(bytes.Clone(good), make([]byte, 30_000)...), good...), ErrGarbage, "hello\n"},
 		"bad second header":  {append(bytes.Clone(good), "\x1f\x8b\x07\x00\x00\x00\x00\x00\x00\xff"...), ErrHeader, "hello\n"},
 		"half second header": {append(bytes.Clone(good), 0x1f, 0x8b), io.ErrUnexpectedEOF, "hello\n"},
 	} {
@@ -182,7 +182,7 @@ func TestErrorText(t *testing.T) {
 }
 
 func TestTruncation(t *testing.T) {
-	data := sample(3000, 1)
+	data := sample(800, 1)
 	for _, level := range []int{0, 9, flate.HuffmanOnly} {
 		b := member("\x1f\x8b\x08\x1e\x00\x00\x00\x00\x00\xff\x01\x00eN\x00C\x00\xa8\x79", deflate(t, data, level), data)
 		binary.LittleEndian.PutUint16(b[17:], uint16(crc32.ChecksumIEEE(b[:17])))
@@ -199,12 +199,12 @@ func TestTruncation(t *testing.T) {
 
 func TestMembers(t *testing.T) {
 	var in, want []byte
-	for i := range 400 {
-		data := sample(i*i%5000, uint64(i))
+	for i := range 120 {
+		data := sample(i*i%3000, uint64(i))
 		in = append(in, member(plainHeader, deflate(t, data, i%10), data)...)
 		want = append(want, data...)
 	}
-	for _, padding := range []int{0, 1, 2, 511, 1 << 20} {
+	for _, padding := range []int{0, 1, 511, 1 << 17} {
 		for i, src := range readers(append(bytes.Clone(in), make([]byte, padding)...)) {
 			got, err := io.ReadAll(NewReader(src))
 			if err != nil || !bytes.Equal(got, want) {
