@@ -76,6 +76,7 @@ type Client struct {
 
 	rangeMin  int64 // see the constants of these names
 	rangeSize int
+	rangeFast int64
 
 	mu     sync.Mutex
 	hosts  map[string]*host
@@ -98,7 +99,7 @@ func New(o Options) (*Client, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	o.Retry = o.Retry.withDefaults()
-	c := &Client{o: o, log: o.Logger, hosts: map[string]*host{}, warned: map[string]bool{}, rangeMin: rangeMin, rangeSize: rangeSize}
+	c := &Client{o: o, log: o.Logger, hosts: map[string]*host{}, warned: map[string]bool{}, rangeMin: rangeMin, rangeSize: rangeSize, rangeFast: rangeFast}
 	c.base = newTransport(o)
 	c.http = &http.Client{Transport: router{c}, CheckRedirect: c.redirect}
 	return c, nil

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -21,6 +22,10 @@ const (
 	rangeSize = 4 << 20
 	// rangeJobs is how many parts move at once.
 	rangeJobs = 4
+	// rangeFast is the rate in bytes a second at which one connection is as good as several: the first
+	// part moves alone, and if it was as fast the rest follows over one. Ordered parts cost a copy,
+	// and 13 % of the time of 1 GiB from a registry one hop away.
+	rangeFast = 100 << 20
 )
 
 // dominant gives the blob that takes longer than all others together, so that they would be done
@@ -91,6 +96,7 @@ type parts struct {
 	valid   *validator
 
 	queue chan *part  // in order
+	fast  bool        // one connection will do; written before queue is closed
 	free  chan []byte // buffers
 	wire  atomic.Int64
 	count atomic.Int64
@@ -121,9 +127,10 @@ func newParts(ctx context.Context, c *Client, ref reference.Ref, at endpoint, d 
 	return p
 }
 
-// feed starts a part whenever a buffer is free.
+// feed starts a part whenever a buffer is free; the first one alone, and if that was fast no other.
 func (p *parts) feed() {
 	defer close(p.queue)
+	begin, start := p.off, time.Now()
 	for off := p.off; off < p.d.Size; off += int64(p.c.rangeSize) {
 		var buf []byte
 		select {
@@ -140,6 +147,13 @@ func (p *parts) feed() {
 		select {
 		case p.queue <- q:
 		case <-p.ctx.Done():
+			return
+		}
+		if off > begin {
+			continue
+		}
+		<-q.done
+		if p.fast = q.err == nil && float64(n) >= time.Since(start).Seconds()*float64(p.c.rangeFast); p.fast {
 			return
 		}
 	}
@@ -197,6 +211,8 @@ func (p *parts) Read(b []byte) (int, error) {
 		case ok:
 			<-q.done
 			err = q.err
+		case p.fast:
+			err = errFast
 		default:
 			err = context.Cause(p.ctx)
 		}
@@ -217,6 +233,9 @@ func (p *parts) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// errFast: the rest is left to one connection.
+var errFast = errors.New("one connection is fast enough")
+
 // alone goes on with one connection, because of err.
 func (p *parts) alone(err error) error {
 	p.cancel()
@@ -227,7 +246,7 @@ func (p *parts) alone(err error) error {
 	if errors.Is(err, errChanged) {
 		return err
 	}
-	if p.retried != nil && !errors.Is(err, errRange) {
+	if p.retried != nil && !errors.Is(err, errRange) && !errors.Is(err, errFast) {
 		p.retried(err)
 	}
 	body, err := p.c.blob(p.outer, p.ref, p.d, p.off, p.valid, p.retried)

@@ -17,7 +17,7 @@ import (
 func far(t *testing.T, s *registrytest.Server) *Client {
 	t.Helper()
 	c := newClient(t, Options{Insecure: true, Dial: dialTo(s.Host)})
-	c.rangeMin, c.rangeSize = 100_000, 64_000
+	c.rangeMin, c.rangeSize, c.rangeFast = 100_000, 64_000, 1<<62 // nothing is fast enough
 	return c
 }
 
@@ -61,6 +61,36 @@ func TestRangesOfOneLargeBlob(t *testing.T) {
 	m.partial[big.Digest] = bytes.Clone(f.store.blobs[big.Digest][:500_000])
 	if res, err = pullInto(t, far(t, s), mustRef(t, farApp), m, PullOptions{}); err != nil || res.BytesReused != 500_000 || ranged(s, big.Digest.String()) != 8 {
 		t.Errorf("from a checkpoint: reused %d in %d parts, %v", res.BytesReused, ranged(s, big.Digest.String()), err)
+	}
+}
+
+// TestRangesOfAFastRegistry: after a first part that was fast the rest comes over one connection.
+func TestRangesOfAFastRegistry(t *testing.T) {
+	s, f, _ := setup(t, registrytest.Options{}, 1000, 1_000_001, 20_000)
+	big := f.layers[1]
+	c, m := far(t, s), newMemory()
+	c.rangeFast = 1
+	retries := 0
+	res, err := pullInto(t, c, mustRef(t, farApp), m, PullOptions{Events: func(e image.Event) {
+		if e.Kind == image.EventRetry {
+			retries++
+		}
+	}})
+	if err != nil || retries > 0 || !bytes.Equal(m.blobs[big.Digest], f.store.blobs[big.Digest]) {
+		t.Fatalf("%v, %d retries, or the blob is another", err, retries)
+	}
+	var got []string
+	var sum int64
+	for _, r := range s.Requests() {
+		if strings.Contains(r.Path, big.Digest.String()) {
+			got = append(got, r.Header.Get("Range"))
+		}
+	}
+	for _, d := range append(f.layers, f.config, f.manifest, f.index) {
+		sum += d.Size
+	}
+	if strings.Join(got, " ") != "bytes=0-63999 bytes=64000-" || res.BytesFetched != sum {
+		t.Errorf("asked for %q, fetched %d bytes of %d", got, res.BytesFetched, sum)
 	}
 }
 

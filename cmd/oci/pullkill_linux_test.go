@@ -82,7 +82,7 @@ type countedBody struct {
 func (c *countedBody) Write(b []byte) (int, error) {
 	n, err := c.ResponseWriter.Write(b)
 	if now := c.n.Add(int64(n)); now>>20 != (now-int64(n))>>20 {
-		time.Sleep(4 * time.Millisecond) // after each MiB
+		time.Sleep(12 * time.Millisecond) // after each MiB: several connections are worth it
 	}
 	return n, err
 }
@@ -150,7 +150,7 @@ func TestDC10_killed_at_half(t *testing.T) {
 			if err != nil || info.Size() < size/2 || info.Size() > size*3/4 {
 				t.Fatalf("killed too early or too late: %v, %v", info, err)
 			}
-			if got := len(s.ranges) > 1; got != parallel {
+			if got := len(s.ranges) > 4; got != parallel {
 				t.Errorf("ranges %q", s.ranges)
 			}
 			before, asked := s.sent.Swap(0), len(s.ranges)
