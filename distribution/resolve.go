@@ -88,7 +88,8 @@ func (c *Client) head(ctx context.Context, e endpoint, ref reference.Ref) (ispec
 	resp, err := c.do(ctx, e.h, request{
 		method: http.MethodHead, path: e.path("manifests", ref.Reference()),
 		scopes: pullScope(e.repo), repo: e.repo, header: accept(),
-		ok: []int{http.StatusOK, http.StatusMethodNotAllowed, http.StatusNotImplemented},
+		// An answer to HEAD has no body that could say why something is forbidden: GET's has.
+		ok: []int{http.StatusOK, http.StatusMethodNotAllowed, http.StatusNotImplemented, http.StatusForbidden},
 	})
 	if err != nil {
 		return ispec.Descriptor{}, err

@@ -2,12 +2,15 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,6 +46,7 @@ func userNamespaces() bool {
 //
 //	registry [--writable] DIR   serve DIR by `oci serve`; sets $REGISTRY to its address
 //	docker-registry [HTPASSWD]  start Debian's docker-registry, empty, for the users in a file; sets $REGISTRY
+//	answer STATUS HEADER BODY [HEADER...]  start a registry that answers everything so; sets $REGISTRY
 //	flip FILE                   change one byte in the middle of FILE
 //	tree DIR                    print the names, types and modes below DIR, sorted
 //	blob NAME LAYOUT            set $NAME to the path of the largest blob of an OCI layout
@@ -51,6 +55,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"registry":        cmdRegistry,
 		"docker-registry": cmdDockerRegistry,
+		"answer":          cmdAnswer,
 		"flip":            cmdFlip,
 		"tree":            cmdTree,
 		"blob":            cmdBlob,
@@ -110,6 +115,27 @@ func cmdDockerRegistry(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(os.WriteFile(config, text, 0o600))
 	serveIn(ts, addr, exec.Command("docker-registry", "serve", config))
+}
+
+// cmdAnswer starts a server that has one answer to all requests but the first look at /v2/.
+func cmdAnswer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: answer STATUS HEADER BODY [HEADER...]")
+	}
+	status, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+		for _, h := range append([]string{args[1]}, args[3:]...) {
+			if k, v, ok := strings.Cut(h, ": "); ok {
+				w.Header().Set(k, v)
+			}
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, args[2])
+	}))
+	ts.Defer(s.Close)
+	ts.Setenv("REGISTRY", strings.TrimPrefix(s.URL, "http://"))
 }
 
 func cmdFlip(ts *testscript.TestScript, neg bool, args []string) {
