@@ -235,3 +235,30 @@ func clauseTexts(t *testing.T) map[string]string {
 	}
 	return out
 }
+
+// TestEveryFuzzTargetHasACorpus: inputs that were found to matter are kept in testdata/fuzz, where every run
+// of the tests meets them again.
+func TestEveryFuzzTargetHasACorpus(t *testing.T) {
+	n := 0
+	for _, p := range listPackages(t) {
+		for _, name := range slices.Concat(p.TestGoFiles, p.XTestGoFiles) {
+			f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, decl := range f.Decls {
+				fn, ok := decl.(*ast.FuncDecl)
+				if !ok || fn.Recv != nil || !strings.HasPrefix(fn.Name.Name, "Fuzz") {
+					continue
+				}
+				n++
+				if list, err := os.ReadDir(filepath.Join(p.Dir, "testdata", "fuzz", fn.Name.Name)); err != nil || len(list) == 0 {
+					t.Errorf("%s: %s has no corpus in testdata/fuzz", p.ImportPath, fn.Name.Name)
+				}
+			}
+		}
+	}
+	if n == 0 {
+		t.Error("no fuzz target was found")
+	}
+}
