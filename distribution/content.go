@@ -42,15 +42,16 @@ func (p *pull) content(ctx context.Context, d ispec.Descriptor, raw []byte, m is
 		return image.Image{}, err
 	}
 	layers := distinct(m.Layers)
-	p.large = p.dominant(layers).Digest
+	jobs := p.jobs(layers)
+	p.large = dominant(layers, jobs, p.c.rangeMin).Digest
 	var img image.Image
 	ready := make(chan struct{}) // closed when img is there
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(p.o.Jobs)
+	g.SetLimit(jobs)
 	lead := newLead(gctx)
 	g.Go(func() error {
 		// The connection that the manifest came over is free: the largest layer gets it.
-		if len(layers) > 0 && p.o.Jobs > 1 {
+		if len(layers) > 0 && jobs > 1 {
 			<-lead.asked
 		}
 		if err := p.fetchBlob(gctx, m.Config); err != nil {
@@ -108,6 +109,21 @@ func newLead(ctx context.Context) lead {
 	return l
 }
 
+// jobs is how many of these blobs move at once.
+func (p *pull) jobs(list []ispec.Descriptor) int {
+	if p.o.Jobs > 0 {
+		return p.o.Jobs
+	}
+	var total int64
+	for _, d := range list {
+		total += d.Size
+	}
+	if n := int64(len(list)); n > defaultJobs && total/n <= smallBlob {
+		return manyJobs
+	}
+	return defaultJobs
+}
+
 // position is where a blob is first in a list, from 1.
 func position(list []ispec.Descriptor, d ispec.Descriptor) int {
 	return 1 + slices.IndexFunc(list, func(o ispec.Descriptor) bool { return o.Digest == d.Digest })
@@ -115,9 +131,10 @@ func position(list []ispec.Descriptor, d ispec.Descriptor) int {
 
 // opaque brings the blobs of an artifact into the sink and looks into none of them.
 func (p *pull) opaque(ctx context.Context, m ispec.Manifest) error {
+	blobs := distinct(append([]ispec.Descriptor{m.Config}, m.Layers...))
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(p.o.Jobs)
-	for _, d := range distinct(append([]ispec.Descriptor{m.Config}, m.Layers...)) {
+	g.SetLimit(p.jobs(blobs))
+	for _, d := range blobs {
 		g.Go(func() error { return p.fetchBlob(gctx, d) })
 	}
 	return g.Wait()

@@ -29,13 +29,13 @@ const (
 )
 
 // dominant gives the blob that takes longer than all others together, so that they would be done
-// long before it; the zero digest if there is none.
-func (p *pull) dominant(list []ispec.Descriptor) ispec.Descriptor {
+// long before it; the zero descriptor if there is none, or the blob is smaller than least.
+func dominant(list []ispec.Descriptor, jobs int, least int64) ispec.Descriptor {
 	var total int64
 	for _, d := range list {
 		total += d.Size
 	}
-	if len(list) == 0 || p.o.Jobs < 2 || list[0].Size < p.c.rangeMin || list[0].Size < total-list[0].Size {
+	if len(list) == 0 || jobs < 2 || list[0].Size < least || list[0].Size < total-list[0].Size {
 		return ispec.Descriptor{}
 	}
 	return list[0]
