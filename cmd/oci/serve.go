@@ -49,7 +49,8 @@ func serveCommand(a *app) *cobra.Command {
 			"tools write it into a layout, in the repository named like the directory. Of several directories, the\n" +
 			"first one that has a name is the one it is served from. A layout may change while it is served.\n\n" +
 			"With --writable it takes pushes and deletes, into one directory. All repositories share what is in\n" +
-			"it: a delete takes a name away, and the content once no other name leads to it.\n\n" +
+			"it: a delete takes a name away, and the content once no other name leads to it. `oci prune` waits\n" +
+			"until nothing has been pushed for two minutes.\n\n" +
 			"Each request is logged at --log-level info. A client that stalls for a minute is cut off. The first\n" +
 			"SIGINT or SIGTERM lets the requests that are under way end, for ten seconds.",
 		Args: atLeast(0),
@@ -82,19 +83,17 @@ func serveCommand(a *app) *cobra.Command {
 
 // serve serves dirs until ctx ends.
 func (a *app) serve(ctx context.Context, dirs []string, f serveFlags) error {
-	back, uploads, closeDirs, err := a.openServed(ctx, dirs, f)
+	open, err := a.openServed(ctx, dirs, f)
 	if err != nil {
 		return err
 	}
-	defer closeDirs()
+	defer closeStores(open)
 	l, scheme, err := listen(f)
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
-	handler := registry.New(back, registry.Options{
-		Writable: f.writable, AllowMissingBlobs: f.sparse, TempDir: uploads, Stall: stallTimeout, Logger: a.log,
-	})
-	defer handler.Close()
+	handler, closeHandler := a.handler(open, f)
+	defer closeHandler()
 	fmt.Fprintf(a.err, "serving %s on %s://%s\n", strings.Join(dirs, ", "), scheme, l.Addr())
 	if err := runServer(ctx, newServer(handler, a.log), l); err != nil {
 		return fmt.Errorf("serve: %w", err)
@@ -102,15 +101,8 @@ func (a *app) serve(ctx context.Context, dirs []string, f serveFlags) error {
 	return nil
 }
 
-// openServed opens the directories. uploads is where uploads wait: in the store's own file system, as
-// they will be moved into it, and because the one for temporary files may be memory.
-func (a *app) openServed(ctx context.Context, dirs []string, f serveFlags) (back registry.Backend, uploads string, closeAll func(), err error) {
-	var open []*store.Store
-	closeAll = func() {
-		for _, s := range open {
-			s.Close()
-		}
-	}
+// openServed opens the directories.
+func (a *app) openServed(ctx context.Context, dirs []string, f serveFlags) (open []*store.Store, err error) {
 	for _, dir := range dirs {
 		s, err := store.Open(ctx, dir, store.Options{ReadOnly: !f.writable})
 		if err == nil {
@@ -118,14 +110,38 @@ func (a *app) openServed(ctx context.Context, dirs []string, f serveFlags) (back
 			err = a.warnHidden(ctx, s)
 		}
 		if err != nil {
-			closeAll()
-			return nil, "", nil, err
+			closeStores(open)
+			return nil, err
 		}
 	}
-	if len(open) == 1 {
-		return newStoreBackend(open[0]), filepath.Join(open[0].Root(), "ingest"), closeAll, nil
+	return open, nil
+}
+
+func closeStores(open []*store.Store) {
+	for _, s := range open {
+		s.Close()
 	}
-	return newDirsBackend(open), "", closeAll, nil
+}
+
+// handler makes the registry over the stores. Uploads wait in the store's own file system, as they will
+// be moved into it, and because the one for temporary files may be memory.
+func (a *app) handler(open []*store.Store, f serveFlags) (h http.Handler, closeAll func()) {
+	o := registry.Options{Writable: f.writable, AllowMissingBlobs: f.sparse, Stall: stallTimeout, Logger: a.log}
+	if !f.writable {
+		back := newDirsBackend(open)
+		if len(open) == 1 {
+			back = newStoreBackend(open[0], nil)
+		}
+		r := registry.New(back, o)
+		return r, func() { _ = r.Close() }
+	}
+	l := newLease(open[0])
+	o.TempDir = filepath.Join(open[0].Root(), "ingest")
+	r := registry.New(newStoreBackend(open[0], l), o)
+	return l.during(r), func() {
+		_ = r.Close()
+		l.close()
+	}
 }
 
 func newServer(h http.Handler, log *slog.Logger) *http.Server {

@@ -27,6 +27,7 @@ type storeContent struct {
 	s      *store.Store
 	naming storeNaming
 	cache  *nameCache
+	lease  *lease // nil if the store is not written
 }
 
 // storeNaming serves docker.io/library/debian:12 as library/debian:12: a repository is what a name
@@ -34,12 +35,15 @@ type storeContent struct {
 // of other tools have, is in the repository named like the directory.
 type storeNaming struct{ base string }
 
-func newStoreBackend(s *store.Store) registry.Backend {
+func newStoreBackend(s *store.Store, l *lease) registry.Backend {
 	c := contentOf(s)
+	c.lease = l
 	return registry.NewPool(c, c.naming)
 }
 
-func contentOf(s *store.Store) storeContent { return storeContent{s, namingOf(s), &nameCache{}} }
+func contentOf(s *store.Store) storeContent {
+	return storeContent{s: s, naming: namingOf(s), cache: &nameCache{}}
+}
 
 func namingOf(s *store.Store) storeNaming {
 	return storeNaming{strings.ToLower(filepath.Base(s.Root()))}
@@ -130,7 +134,7 @@ func (c storeContent) Delete(ctx context.Context, d digest.Digest) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, deleteTimeout) // an upload may hold the store for an hour
 	defer cancel()
-	return serveError(c.s.Delete(ctx, d))
+	return serveError(c.lease.without(ctx, func() error { return c.s.Delete(ctx, d) }))
 }
 
 // Names gives the entries of the store. What is listed without a name, or twice under one, or under a

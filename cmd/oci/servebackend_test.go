@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -26,9 +28,11 @@ func servedStore(t *testing.T) (*store.Store, http.Handler) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	h := registry.New(newStoreBackend(s), registry.Options{Writable: true, TempDir: t.TempDir()})
+	l := newLease(s)
+	h := registry.New(newStoreBackend(s, l), registry.Options{Writable: true, TempDir: t.TempDir()})
 	t.Cleanup(func() { _ = h.Close() })
-	return s, h
+	t.Cleanup(l.close)
+	return s, l.during(h)
 }
 
 func ask(t *testing.T, h http.Handler, status int, method, path, body string) string {
@@ -232,4 +236,124 @@ func TestServe_changed_by_others(t *testing.T) {
 	}
 	write(raw[:10])
 	ask(t, h, 500, "GET", "/v2/app/manifests/v", "")
+}
+
+// Between the requests of a push nothing names what it has brought: prune waits.
+func TestServe_prune_waits_for_a_push(t *testing.T) {
+	s, err := store.Open(t.Context(), t.TempDir(), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	l := newLease(s)
+	l.stay = 300 * time.Millisecond
+	h := l.during(registry.New(newStoreBackend(s, l), registry.Options{Writable: true, TempDir: t.TempDir()}))
+	busy := func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		_, err := s.Prune(ctx, store.PruneOptions{})
+		if err != nil && !errors.Is(err, store.ErrBusy) {
+			t.Fatal(err)
+		}
+		return err != nil
+	}
+	config := digest.FromString("{}")
+	child := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":%q,"digest":%q,"size":2},"layers":[]}`,
+		ispec.MediaTypeImageManifest, ispec.MediaTypeEmptyJSON, config)
+	index := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[{"mediaType":%q,"digest":%q,"size":%d}]}`,
+		ispec.MediaTypeImageIndex, ispec.MediaTypeImageManifest, digest.FromString(child), len(child))
+	ask(t, h, 201, "POST", "/v2/a/blobs/uploads/?digest="+config.String(), "{}")
+	ask(t, h, 201, "PUT", "/v2/a/manifests/"+digest.FromString(child).String(), child)
+	if !busy() {
+		t.Error("prune ran in the middle of a push")
+	}
+	ask(t, h, 404, "DELETE", "/v2/a/blobs/"+digest.FromString("none").String(), "") // deletes go on
+	ask(t, h, 201, "POST", "/v2/a/blobs/uploads/?digest="+digest.FromString("x").String(), "x")
+	ask(t, h, 202, "DELETE", "/v2/a/blobs/"+digest.FromString("x").String(), "")
+	if !busy() {
+		t.Error("a delete ended the lease")
+	}
+	ask(t, h, 201, "PUT", "/v2/a/manifests/v", index)
+	for range 500 {
+		if !busy() {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	if busy() {
+		t.Error("the lease lasts for ever")
+	}
+	for _, path := range []string{"manifests/v", "manifests/" + digest.FromString(child).String(), "blobs/" + config.String()} {
+		ask(t, h, 200, "GET", "/v2/a/"+path, "")
+	}
+	ask(t, h, 202, "POST", "/v2/a/blobs/uploads/", "")
+	l.close()
+	if busy() {
+		t.Error("the lease outlives the server")
+	}
+}
+
+// A delete takes nothing away from a pull that has begun.
+func TestDS20_delete_during_a_pull(t *testing.T) {
+	_, h := servedStore(t)
+	server := httptest.NewServer(h)
+	defer server.Close()
+	body := strings.Repeat("0123456789abcdef", 2<<20) // more than the sockets hold
+	d := digest.FromString(body)
+	ask(t, h, 201, "POST", "/v2/a/blobs/uploads/?digest="+d.String(), body)
+	resp, err := http.Get(server.URL + "/v2/a/blobs/" + d.String()) //nolint:noctx // loopback
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	ask(t, h, 202, "DELETE", "/v2/a/blobs/"+d.String(), "")
+	ask(t, h, 404, "GET", "/v2/a/blobs/"+d.String(), "")
+	got, err := io.ReadAll(resp.Body)
+	if err != nil || digest.FromBytes(got) != d {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
+
+// A blob of more than 4 GiB has its size and its ranges.
+func TestDS04_ranges_of_a_large_blob(t *testing.T) {
+	s, h := servedStore(t)
+	const size = 5 << 30
+	d := digest.FromString("not its digest: nobody reads all of it")
+	file := filepath.Join(s.Root(), "blobs/sha256", d.Encoded())
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte("begin"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(file, size); err != nil {
+		t.Skipf("no sparse files here: %v", err)
+	}
+	for in, want := range map[string]string{
+		"bytes=0-4":                             "bytes 0-4/5368709120",
+		"bytes=-3":                              "bytes 5368709117-5368709119/5368709120",
+		"bytes=4294967295-4294967297":           "bytes 4294967295-4294967297/5368709120",
+		"bytes=5368709119-99999999999999999":    "bytes 5368709119-5368709119/5368709120",
+		"bytes=5368709120-":                     "bytes */5368709120",
+		"bytes=18446744073709551615-":           "",
+		"bytes=9223372036854775807-":            "bytes */5368709120",
+		"bytes=-9223372036854775807":            "bytes 0-5368709119/5368709120",
+		"bytes=0-9223372036854775807":           "bytes 0-5368709119/5368709120",
+		"bytes=4294967296-18446744073709551615": "",
+	} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("HEAD", "/v2/a/blobs/"+d.String(), nil)
+		r.Header.Set("Range", in)
+		h.ServeHTTP(w, r)
+		if got := w.Header().Get("Content-Range"); got != want {
+			t.Errorf("%s: %q, want %q", in, got, want)
+		}
+	}
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest("GET", "/v2/a/blobs/"+d.String(), nil)
+	r.Header.Set("Range", "bytes=4294967294-4294967299")
+	h.ServeHTTP(w, r)
+	if w.Code != http.StatusPartialContent || w.Body.Len() != 6 {
+		t.Errorf("%d, %d bytes", w.Code, w.Body.Len())
+	}
 }
