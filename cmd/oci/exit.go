@@ -141,6 +141,9 @@ func hintFor(err error) string {
 		return "the store holds damaged content: `oci check --repair` takes it away, then pull again"
 	}
 	if missing := (*missingError)(nil); errors.As(err, &missing) {
+		if near := nearName(missing.arg, missing.names); near != "" {
+			return fmt.Sprintf("did you mean %s? `oci images` lists what the store has", near)
+		}
 		return "`oci pull` fetches an image into the store, `oci images` lists what it has"
 	}
 	row, _ := lookUp(err)

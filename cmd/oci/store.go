@@ -72,6 +72,9 @@ func findBy(ctx context.Context, s *store.Store, arg string, n networkFlags) (st
 			return t, nil
 		}
 	}
+	for _, t := range tags {
+		missing.names = append(missing.names, t.Name)
+	}
 	return store.Tagged{}, missing
 }
 
@@ -83,7 +86,10 @@ func byDigest(arg string, t store.Tagged) bool {
 
 // missingError is a name that the store does not have: what was asked for, what that means in full, and
 // where it was looked for. It matches store.ErrNotFound.
-type missingError struct{ arg, name, root string }
+type missingError struct {
+	arg, name, root string
+	names           []string // what the store has
+}
 
 // Error gives "arg: not found: name in the store root".
 func (e *missingError) Error() string {

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/oci-pipeline/oci/image/reference"
 )
 
 // nearFlag gives the flag that an unknown one was meant to be, "" if none is near.
@@ -18,6 +20,21 @@ func nearFlag(f *pflag.FlagSet, text string) string {
 			best, least = flag.Name, d
 		}
 	})
+	return best
+}
+
+// nearName gives the name of the store, as short as it can be written, that an unknown one was meant to
+// be; "" if none is near.
+func nearName(arg string, names []string) string {
+	best, least := "", 3
+	for _, name := range names {
+		name = strings.TrimPrefix(strings.TrimPrefix(name, reference.DefaultRegistry+"/"), reference.DefaultNamespace+"/")
+		for _, short := range []string{name, strings.TrimSuffix(name, ":"+reference.DefaultTag)} {
+			if d := distance(arg, short); d < least && d < len(arg)/2 {
+				best, least = short, d
+			}
+		}
+	}
 	return best
 }
 
