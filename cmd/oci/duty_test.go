@@ -111,7 +111,7 @@ func TestH85_nothing_acts_on_the_terminal(t *testing.T) {
 			w.WriteHeader(http.StatusForbidden)
 			_ = json.NewEncoder(w).Encode(map[string]any{"errors": []any{map[string]any{"code": evil, "message": evil, "detail": evil}}})
 		}},
-		registrytest.Rule{Path: "/liar/", Fault: registrytest.Body(evil, []byte(`{"tags":[`+`"\u001b[2J"`+`],"mediaType":"\u001b[2J","layers":[]}`))},
+		registrytest.Rule{Path: "/liar/", Fault: registrytest.Body("x\u009b31m\u202e/y", []byte(`{"tags":[`+`"\u001b[2J"`+`],"mediaType":"\u001b[2J","layers":[]}`))},
 		registrytest.Rule{Path: "/realm/", Fault: registrytest.Status(401, "Www-Authenticate", `Bearer realm="ftp://`+"\u009b31m\u202e"+`",service="`+"\u009b"+`"`)},
 		registrytest.Rule{Fault: registrytest.Header("Warning", `299 - "\u001b[2J\u202eevil"`)},
 	)
