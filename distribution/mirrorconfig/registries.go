@@ -75,6 +75,9 @@ func (c *Config) loadRegistries(main string, dirs []string, answers string, must
 		if errors.Is(err, fs.ErrNotExist) && !(must && i == 0) {
 			continue
 		}
+		if path == answers && errors.Is(err, fs.ErrPermission) {
+			continue // root of a user namespace is not the one whose answers they are
+		}
 		if err == nil {
 			err = c.merge(doc, f)
 		}
