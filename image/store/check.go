@@ -53,7 +53,7 @@ func (s *Store) Check(ctx context.Context) (Report, error) {
 	}
 	defer hold.Release()
 	c := &checker{s: s}
-	if err := s.checkMarker(); err != nil {
+	if err := s.checkMarker(ctx); err != nil {
 		c.problem(ispec.ImageLayoutFile, err)
 	}
 	for _, step := range []func(context.Context) error{c.blobs, c.names, c.ingests, c.layers} {
@@ -180,6 +180,9 @@ func (c *checker) names(ctx context.Context) error {
 			}
 			return ctx.Err()
 		},
+	}
+	for _, d := range c.s.lost(ctx, x) {
+		c.note("%s: another tool has written over this name, which meant %s", quoted(d.Annotations[ispec.AnnotationRefName]), d.Digest)
 	}
 	for _, d := range x.Entries() {
 		c.r.Names++

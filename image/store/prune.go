@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -20,7 +21,8 @@ import (
 const DefaultPartialAge = 24 * time.Hour
 
 // PruneOptions of Prune. The zero value deletes every blob that no name leads to, and unfinished
-// ingests that nobody has added to for a day.
+// ingests that nobody has added to for a day. While another tool is seen to be at work in the store, blobs
+// of the last hour stay.
 type PruneOptions struct {
 	DryRun     bool          // delete nothing, tell what would be
 	MinAge     time.Duration // blobs that came later than this before now are kept
@@ -36,7 +38,8 @@ type Pruned struct {
 	Retained int             // blobs that are still there
 }
 
-// Prune deletes the content that no name leads to. It waits until no process has a Hold or an open
+// Prune deletes the content that no name leads to, and no name that another tool has written over (see
+// Lost). It waits until no process has a Hold or an open
 // Ingest (ErrBusy if ctx ends first), and keeps others from beginning one while it works. If an
 // index or manifest that is in use cannot be read it deletes nothing: what hangs on it is not known.
 func (s *Store) Prune(ctx context.Context, o PruneOptions) (Pruned, error) {
@@ -75,7 +78,7 @@ func (s *Store) reachable(ctx context.Context) (*graph, error) {
 		broken:  func(d ispec.Descriptor, err error) error { return fmt.Errorf("%s: %w", d.Digest, err) },
 		missing: func(_, _ ispec.Descriptor) error { return nil },
 	}
-	for _, d := range x.Entries() {
+	for _, d := range append(x.Entries(), s.lost(ctx, x)...) {
 		// A name of nothing keeps nothing, and Check reports it. A blob that is there but damaged is an
 		// error of follow: what it led to is not known.
 		if r, err := s.Open(ctx, d); err == nil {
@@ -121,11 +124,12 @@ func (s *Store) sweepBlobs(ctx context.Context, o PruneOptions, keep map[digest.
 	if err != nil {
 		return err
 	}
+	minAge := max(o.MinAge, s.foreignAge())
 	for _, f := range list {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if f.digest == "" || !f.info.Mode().IsRegular() || keep[f.digest] || time.Since(f.info.ModTime()) < o.MinAge {
+		if f.digest == "" || !f.info.Mode().IsRegular() || keep[f.digest] || time.Since(f.info.ModTime()) < minAge {
 			p.Retained++
 			continue
 		}
@@ -136,6 +140,27 @@ func (s *Store) sweepBlobs(ctx context.Context, o PruneOptions, keep map[digest.
 		p.Bytes += f.info.Size()
 	}
 	return nil
+}
+
+// foreignWork is how long ago another tool may have begun what it is still at.
+const foreignWork = time.Hour
+
+// foreignAge gives the age from which on blobs may be deleted: skopeo and umoci, which know no hold, leave
+// files in the root of a layout while they are at work.
+func (s *Store) foreignAge() time.Duration {
+	list, err := fs.ReadDir(s.dir.Root().FS(), ".")
+	if err != nil {
+		return foreignWork
+	}
+	for _, e := range list {
+		if !strings.HasPrefix(e.Name(), "oci-put-blob") && !strings.HasPrefix(e.Name(), ".umoci-") {
+			continue
+		}
+		if info, err := e.Info(); err == nil && time.Since(info.ModTime()) < foreignWork {
+			return foreignWork
+		}
+	}
+	return 0
 }
 
 // sweepPartial deletes unfinished ingests. The lock on the store proves that nobody is at one.

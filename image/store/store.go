@@ -71,7 +71,7 @@ func Open(ctx context.Context, root string, o Options) (*Store, error) {
 		return nil, failed("open store", path, err)
 	}
 	s := &Store{path: path, dir: dir, o: o, boot: bootID}
-	err = s.checkMarker()
+	err = s.checkMarker(ctx)
 	absent := errors.Is(err, fs.ErrNotExist)
 	switch {
 	case err == nil && !o.ReadOnly:
@@ -106,8 +106,8 @@ func (s *Store) LayersDir() string { return filepath.Join(s.path, layersDir) }
 // ContainersDir gives the absolute path of the directory for containers.
 func (s *Store) ContainersDir() string { return filepath.Join(s.path, containersDir) }
 
-func (s *Store) checkMarker() error {
-	raw, err := s.dir.ReadFile(ispec.ImageLayoutFile, layout.MaxMarkerSize)
+func (s *Store) checkMarker(ctx context.Context) error {
+	raw, err := s.dir.Document(ctx, ispec.ImageLayoutFile, layout.MaxMarkerSize)
 	if err != nil {
 		return err
 	}
@@ -138,11 +138,15 @@ func (s *Store) create(ctx context.Context) error {
 		return err
 	}
 	if _, err := s.dir.Root().Lstat(ispec.ImageIndexFile); errors.Is(err, fs.ErrNotExist) {
-		if err := s.writeIndex(layout.NewIndex()); err != nil {
+		raw, err := layout.NewIndex().Encode()
+		if err == nil {
+			err = s.dir.Replace(ispec.ImageIndexFile, raw, 0o644)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	if s.checkMarker() == nil {
+	if s.checkMarker(ctx) == nil {
 		return nil // another process was faster
 	}
 	return s.dir.Replace(ispec.ImageLayoutFile, []byte(layout.Marker), 0o644)
@@ -157,6 +161,7 @@ func (s *Store) refuseForeign() error {
 	for _, e := range list {
 		switch e.Name() {
 		case ispec.ImageBlobsDir, ingestDir, layersDir, containersDir, indexLock, storeLock, originsFile, originsFile + ".new",
+			lastIndex, lastIndex + ".new", lostIndex, lostIndex + ".new",
 			ispec.ImageIndexFile, ispec.ImageIndexFile + ".new", ispec.ImageLayoutFile, ispec.ImageLayoutFile + ".new":
 		default:
 			return fmt.Errorf("%w: the directory is in use for something else (it has %q)", ErrNotStore, e.Name())

@@ -134,39 +134,3 @@ func (s *Store) Tags(ctx context.Context) ([]Tagged, error) {
 	slices.SortStableFunc(list, func(a, b Tagged) int { return cmp.Compare(a.Name, b.Name) })
 	return list, nil
 }
-
-func (s *Store) readIndex(ctx context.Context) (*layout.Index, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	raw, err := s.dir.ReadFile(ispec.ImageIndexFile, image.MaxManifestSize)
-	if err != nil {
-		return nil, err
-	}
-	return layout.DecodeIndex(raw)
-}
-
-func (s *Store) writeIndex(x *layout.Index) error {
-	raw, err := x.Encode()
-	if err != nil {
-		return err
-	}
-	return s.dir.Replace(ispec.ImageIndexFile, raw, 0o644)
-}
-
-// edit changes index.json under its lock.
-func (s *Store) edit(ctx context.Context, change func(*layout.Index) error) error {
-	unlock, err := s.lock(ctx, indexLock, layout.Exclusive)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	x, err := s.readIndex(ctx)
-	if err != nil {
-		return err
-	}
-	if err := change(x); err != nil {
-		return err
-	}
-	return s.writeIndex(x)
-}

@@ -39,8 +39,7 @@ func (x *exporter) toLayout(ctx context.Context, items []Item, dest reference.Re
 	if err := layout.Lock(ctx, lock, layout.Exclusive); err != nil {
 		return err
 	}
-	index, err := beginLayout(dir)
-	if err != nil {
+	if err := beginLayout(ctx, dir); err != nil {
 		return err
 	}
 	if err := removePartial(dir); err != nil { // of an export that was killed
@@ -51,60 +50,52 @@ func (x *exporter) toLayout(ctx context.Context, items []Item, dest reference.Re
 			return err
 		}
 	}
-	if err := x.enter(index, items); err != nil {
-		return err
-	}
-	raw, err := index.Encode()
-	if err != nil {
-		return err
-	}
-	return dir.Replace(ispec.ImageIndexFile, raw, 0o644)
+	return dir.EditIndex(ctx, func(index *layout.Index) error { return x.enter(index, items) }, nil)
 }
 
 // beginLayout makes the files of an empty layout, unless it is one.
-func beginLayout(dir *layout.Dir) (*layout.Index, error) {
-	marker, err := dir.ReadFile(ispec.ImageLayoutFile, layout.MaxMarkerSize)
+func beginLayout(ctx context.Context, dir *layout.Dir) error {
+	marker, err := dir.Document(ctx, ispec.ImageLayoutFile, layout.MaxMarkerSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return newLayoutDir(dir)
 	}
+	if err == nil {
+		err = layout.CheckMarker(marker)
+	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := layout.CheckMarker(marker); err != nil {
-		return nil, err
+	raw, err := dir.Document(ctx, ispec.ImageIndexFile, image.MaxManifestSize)
+	if err == nil {
+		_, err = layout.DecodeIndex(raw) // before anything is written
 	}
-	raw, err := dir.ReadFile(ispec.ImageIndexFile, image.MaxManifestSize)
-	if err != nil {
-		return nil, err
-	}
-	return layout.DecodeIndex(raw)
+	return err
 }
 
 // newLayoutDir makes a layout of a directory that has nothing else in it. The marker comes last.
-func newLayoutDir(dir *layout.Dir) (*layout.Index, error) {
+func newLayoutDir(dir *layout.Dir) error {
 	list, err := fs.ReadDir(dir.Root().FS(), ".")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, e := range list {
 		switch e.Name() {
 		case ispec.ImageBlobsDir, ispec.ImageIndexFile, ispec.ImageIndexFile + ".new", ispec.ImageLayoutFile + ".new": // of an export that was killed
 		default:
-			return nil, fmt.Errorf("%w: the directory is in use for something else (it has %.100q)", ErrNotLayout, e.Name())
+			return fmt.Errorf("%w: the directory is in use for something else (it has %.100q)", ErrNotLayout, e.Name())
 		}
 	}
-	index := layout.NewIndex()
-	raw, err := index.Encode()
+	raw, err := layout.NewIndex().Encode()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := dir.Root().Mkdir(ispec.ImageBlobsDir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
+		return err
 	}
 	if err := dir.Replace(ispec.ImageIndexFile, raw, 0o644); err != nil {
-		return nil, err
+		return err
 	}
-	return index, dir.Replace(ispec.ImageLayoutFile, []byte(layout.Marker), 0o644)
+	return dir.Replace(ispec.ImageLayoutFile, []byte(layout.Marker), 0o644)
 }
 
 // partial is where a blob is written before it is proved. The layout is locked, so there is one.

@@ -41,8 +41,12 @@ type layoutFiles interface {
 // localLayout is a layout in a directory or in a tar.
 type localLayout struct{ files }
 
-func (l localLayout) document(_ context.Context, name string, limit int64) ([]byte, error) {
-	return readFile(l.files, name, limit)
+func (l localLayout) document(ctx context.Context, name string, limit int64) ([]byte, error) {
+	read := func() ([]byte, error) { return readFile(l.files, name, limit) }
+	if _, ok := l.files.(dirFiles); ok { // another tool may be writing it
+		return layout.Settled(ctx, read)
+	}
+	return read()
 }
 
 func (l localLayout) blob(_ context.Context, d ispec.Descriptor) (io.ReadCloser, error) {

@@ -87,6 +87,16 @@ func (x *Index) Encode() ([]byte, error) {
 	return json.Marshal(out)
 }
 
+// Clone gives an index that changes by itself.
+func (x *Index) Clone() *Index {
+	return &Index{members: maps.Clone(x.members), entries: slices.Clone(x.entries)}
+}
+
+// Keep takes out the entries that keep does not want.
+func (x *Index) Keep(keep func(ispec.Descriptor) bool) {
+	x.entries = slices.DeleteFunc(x.entries, func(e entry) bool { return !keep(e.desc) })
+}
+
 // Entries gives the descriptors, in order.
 func (x *Index) Entries() []ispec.Descriptor {
 	list := make([]ispec.Descriptor, len(x.entries))
