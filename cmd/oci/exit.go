@@ -102,7 +102,8 @@ func exitTable() []exitRow {
 			store.ErrNotStore, store.ErrNotRegular, store.ErrAmbiguous, transport.ErrCompressed,
 		}, ""},
 		{statusUsage, []error{convert.ErrUsage, runtime.ErrInvalidID, reference.ErrSyntax, reference.ErrTransport, image.ErrPlatformSyntax, store.ErrName, transport.ErrUnsupported}, ""},
-		{statusNotFound, []error{distribution.ErrNotFound, transport.ErrNotFound, store.ErrNotFound, runtime.ErrNotExist, bundle.ErrNoConfig, bundle.ErrRootfs}, ""},
+		{statusNotFound, []error{distribution.ErrNotFound}, "`oci tags REPOSITORY` lists the tags that there are; some registries say so of what they do not show you"},
+		{statusNotFound, []error{transport.ErrNotFound, store.ErrNotFound, runtime.ErrNotExist, bundle.ErrNoConfig, bundle.ErrRootfs}, ""},
 		{statusNetwork, []error{distribution.ErrInsecure}, "--insecure allows plain http and unproved certificates"},
 		{statusNetwork, []error{
 			distribution.ErrServer, distribution.ErrTimeout, distribution.ErrNetwork, distribution.ErrProtocol,
