@@ -27,6 +27,7 @@ type checkReport struct {
 	Problems []string `json:"problems"`
 	Notes    []string `json:"notes"`
 	Repaired []string `json:"repaired,omitempty"` // digests of what was taken away, and is to be fetched or unpacked again
+	Restored []string `json:"restored,omitempty"` // names that another tool wrote over, given back or forgotten
 	Clean    bool     `json:"clean"`
 
 	blobs, layers []digest.Digest // that are damaged
@@ -36,6 +37,7 @@ type checkReport struct {
 type checkFlags struct {
 	layers bool
 	repair bool
+	forget bool
 }
 
 func checkCommand(a *app) *cobra.Command {
@@ -52,7 +54,8 @@ func checkCommand(a *app) *cobra.Command {
 			"files must be the same in names, owners, modes, times, links, xattrs and content, with none besides.\n" +
 			"--layers does that with every layer, and so does not depend on the clock of the file system.\n\n" +
 			"--repair takes away what is damaged: blobs, which the next pull fetches, and unpacked layers, which the\n" +
-			"next run unpacks. The status is still 6 then; a second check tells what is left.",
+			"next run unpacks. The status is still 6 then; a second check tells what is left. Names that another tool\n" +
+			"wrote over, as skopeo does with what came while it copied, it gives back; --forget lets them be gone.",
 		Args: exact(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := interruptible(cmd.Context())
@@ -74,6 +77,7 @@ func checkCommand(a *app) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&f.layers, "layers", false, "rebuild and compare every unpacked layer")
 	cmd.Flags().BoolVar(&f.repair, "repair", false, "take away damaged blobs and unpacked layers")
+	cmd.Flags().BoolVar(&f.forget, "forget", false, "stop remembering names that another tool wrote over")
 	format.registerOutput(cmd.Flags())
 	return cmd
 }
@@ -106,6 +110,9 @@ func (a *app) check(ctx context.Context, f checkFlags) (checkReport, error) {
 	if f.repair {
 		err = a.repair(ctx, s, &r)
 	}
+	if err == nil && (f.repair || f.forget) {
+		err = restore(ctx, s, f.forget, &r)
+	}
 	return r, err
 }
 
@@ -136,6 +143,15 @@ func unpackedLayers(s *store.Store) (list []digest.Digest) {
 		}
 	}
 	return list
+}
+
+// restore gives back, or forgets, the names that another tool wrote over.
+func restore(ctx context.Context, s *store.Store, forget bool, r *checkReport) error {
+	list, err := s.Restore(ctx, forget)
+	for _, t := range list {
+		r.Restored = append(r.Restored, orDash(t.Name))
+	}
+	return err
 }
 
 // repair takes damaged blobs away.
@@ -180,6 +196,9 @@ func (a *app) writeCheck(r checkReport) {
 	}
 	for _, d := range r.Repaired {
 		fmt.Fprintln(a.out, "taken away:", d)
+	}
+	for _, n := range r.Restored {
+		fmt.Fprintln(a.out, "written over by another tool, settled:", oneLine(n))
 	}
 	verdict := "clean"
 	if !r.Clean {

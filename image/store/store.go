@@ -41,7 +41,9 @@ type Store struct {
 	path string
 	dir  *layout.Dir
 	o    Options
-	boot func() string // identifies the boot of the machine; "" if not known
+	// media is why nothing can come in: directories are absent, and cannot be made.
+	media error
+	boot  func() string // identifies the boot of the machine; "" if not known
 
 	pairs pairhash.Pairs // of the ingests
 }
@@ -76,7 +78,7 @@ func Open(ctx context.Context, root string, o Options) (*Store, error) {
 	switch {
 	case err == nil && !o.ReadOnly:
 		if err = s.makeDirs(); errors.Is(err, syscall.EROFS) {
-			err = nil // it can be read all the same
+			s.media, err = err, nil // it can be read all the same
 		}
 	case absent && make:
 		err = s.create(ctx)
@@ -198,6 +200,9 @@ func incomplete(has string) error {
 func (s *Store) writable(op, subject string) error {
 	if s.o.ReadOnly {
 		return failed(op, subject, ErrReadOnly)
+	}
+	if op == "ingest" {
+		return failed(op, subject, s.media)
 	}
 	return nil
 }
