@@ -26,7 +26,7 @@ func TestAccessFlagsAreTheSame(t *testing.T) {
 		}
 		count++
 		for _, name := range []string{
-			"authfile", "creds", "username", "password-stdin", "insecure", "tls-verify", "plain-http", "retry", "retry-delay", "resolve", "header",
+			"authfile", "creds", "registry-token", "username", "password-stdin", "insecure", "tls-verify", "plain-http", "retry", "retry-delay", "resolve", "header",
 			"registries-conf", "hosts-dir", "cert-dir", "ca-file", "cert-file", "key-file",
 		} {
 			w, g := want.Flags().Lookup(name), cmd.Flags().Lookup(name)

@@ -56,3 +56,19 @@ func FuzzTemplate(f *testing.F) {
 		}
 	})
 }
+
+// TestH85_json_is_inert: JSON that is printed holds no character that a terminal obeys, and is the same value.
+func TestH85_json_is_inert(t *testing.T) {
+	in := map[string]string{"k\u009b": "a\u009b31m\u202e\u200f\ufeff\x1b\x7f\u00e9\U000e0001\u4e16"}
+	var b strings.Builder
+	if err := writeJSON(&b, in); err != nil {
+		t.Fatal(err)
+	}
+	if bad := unsafeRunes(b.String()); bad != "" || !strings.Contains(b.String(), "\u00e9") || !strings.Contains(b.String(), "\u4e16") {
+		t.Errorf("%q in %q", bad, b.String())
+	}
+	var out map[string]string
+	if err := json.Unmarshal([]byte(b.String()), &out); err != nil || out["k\u009b"] != in["k\u009b"] {
+		t.Errorf("got %q, %v", out, err)
+	}
+}

@@ -156,29 +156,36 @@ const (
 
 // ensure gives the image that arg names, from the store or, as policy says, pulled into it.
 func (a *app) ensure(ctx context.Context, s *store.Store, arg, policy string, t transferFlags) (name string, img image.Image, err error) {
+	done, err := a.ensurePulled(ctx, s, arg, policy, t)
+	return done.Name, done.image, err
+}
+
+// ensurePulled is ensure, and tells what was moved for it.
+func (a *app) ensurePulled(ctx context.Context, s *store.Store, arg, policy string, t transferFlags) (pulled, error) {
 	want, err := parsePlatform(t.platform)
 	if err != nil {
-		return "", image.Image{}, err
+		return pulled{}, err
 	}
 	switch policy {
 	case pullMissing, pullNever:
+		var have pulled
 		entry, err := findBy(ctx, s, arg, t.network)
 		if err == nil {
-			img, err = s.Image(ctx, entry.Descriptor, want)
+			have.named(entry.Name, entry.Descriptor)
+			have.image, err = s.Image(ctx, entry.Descriptor, want)
 		}
 		if err == nil || policy == pullNever || !errors.Is(err, store.ErrNotFound) {
-			return entry.Name, img, err
+			return have, err
 		}
 	case pullAlways:
 	default:
-		return "", image.Image{}, usageErrorf(nil, "--pull: %q is none of missing, always, never", policy)
+		return pulled{}, usageErrorf(nil, "--pull: %q is none of missing, always, never", policy)
 	}
 	ref, err := a.refer(ctx, arg, t)
 	if err != nil {
-		return "", image.Image{}, err
+		return pulled{}, err
 	}
-	done, err := a.pull(ctx, s, ref, t)
-	return done.Name, done.image, err
+	return a.pull(ctx, s, ref, t)
 }
 
 // localSink gives a store the shape that package transport writes into.

@@ -31,10 +31,11 @@ func unpackCommand(a *app) *cobra.Command {
 				return err
 			}
 			defer s.Close()
-			name, img, err := a.ensure(ctx, s, args[0], policy, t)
+			done, err := a.ensurePulled(ctx, s, args[0], policy, t)
 			if err != nil {
 				return err
 			}
+			img := done.image
 			err = publish(args[1], func(partial string) error {
 				_, err := a.unpack(ctx, s, img, partial, t)
 				return err
@@ -43,7 +44,7 @@ func unpackCommand(a *app) *cobra.Command {
 			case err != nil:
 				return err
 			case format.json():
-				return format.write(a.out, a.unpackedResult(name, args[1], img))
+				return format.write(a.out, a.unpackedResult(done, args[1]))
 			case !t.quiet:
 				fmt.Fprintf(a.err, "unpacked %d layers into %s\n", len(img.Layers()), args[1])
 			}
@@ -63,13 +64,15 @@ type unpacked struct {
 	Dir string `json:"dir"` // absolute
 }
 
-func (a *app) unpackedResult(name, dir string, img image.Image) unpacked {
-	u := unpacked{Dir: dir}
+func (a *app) unpackedResult(done pulled, dir string) unpacked {
+	if done.Fetched == 0 {
+		done.Reused = imageSize(done.image)
+	}
+	u := unpacked{pulled: done, Dir: dir}
 	if abs, err := filepath.Abs(dir); err == nil {
 		u.Dir = abs
 	}
-	u.named(name, img.Descriptor())
-	u.describe(img)
+	u.describe(done.image)
 	a.finish(&u.pulled)
 	return u
 }
