@@ -45,6 +45,13 @@ func decodeStrict(raw []byte, limit int, v any) (map[string]struct{}, error) {
 	return top, nil
 }
 
+// DecodeStrict decodes a document of at most limit bytes, whose outermost value is an object, into v, as
+// strictly as the decoders of this package do: ErrTooLarge, ErrMalformed, ErrDuplicateKey.
+func DecodeStrict(raw []byte, limit int, v any) error {
+	_, err := decodeStrict(raw, limit, v)
+	return err
+}
+
 // scanner walks the objects of a JSON text. It looks at structure alone; that the text is valid in
 // its details is for encoding/json to say, which always runs after it.
 type scanner struct {
@@ -238,6 +245,7 @@ func isFreeForm(name string) bool {
 // misspelt tells whether name differs from a property of the image-spec only in case.
 func misspelt(name string) bool {
 	for _, known := range [...]string{
+		"imageLayoutVersion", // of image-layout.md
 		"schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "subject", "annotations",
 		"digest", "size", "urls", "data", "platform",
 		"architecture", "os", "os.version", "os.features", "variant",

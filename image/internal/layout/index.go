@@ -22,7 +22,7 @@ const MaxMarkerSize = 4 << 10
 // CheckMarker proves the content of the file oci-layout. It gives ErrNotLayout.
 func CheckMarker(raw []byte) error {
 	var l ispec.ImageLayout
-	err := json.Unmarshal(raw, &l)
+	err := image.DecodeStrict(raw, MaxMarkerSize, &l)
 	if err == nil && l.Version == ispec.ImageLayoutVersion {
 		return nil
 	}

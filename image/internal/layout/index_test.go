@@ -1,6 +1,8 @@
 package layout
 
 import (
+	"encoding/json"
+	"errors"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -51,6 +53,36 @@ func FuzzIndex(f *testing.F) {
 			t.Fatal("what was set is not there")
 		}
 	})
+}
+
+// FuzzMarker: what passes for the file oci-layout is one JSON object that names the one version.
+func FuzzMarker(f *testing.F) {
+	for _, s := range []string{Marker, `{"imageLayoutVersion":"1.0.0","more":[{}]}`, `{"imageLayoutVersion":"2.0.0"}`, `{"ImageLayoutVersion":"1.0.0"}`, `{}`, `[]`, ``} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if CheckMarker(raw) != nil {
+			return
+		}
+		var v map[string]any
+		if err := json.Unmarshal(raw, &v); err != nil || v["imageLayoutVersion"] != "1.0.0" {
+			t.Fatalf("%q: %v, %v", raw, v, err)
+		}
+	})
+}
+
+// A member that is there twice has two meanings, and one in other letters none.
+func TestCheckMarker_H75(t *testing.T) {
+	for text, ok := range map[string]bool{
+		Marker: true, Marker + "\n": true,
+		`{"imageLayoutVersion":"1.0.0","imageLayoutVersion":"2.0.0"}`: false,
+		`{"imageLayoutVersion":"2.0.0","imageLayoutVersion":"1.0.0"}`: false,
+		`{"ImageLayoutVersion":"1.0.0"}`:                              false, `{}`: false, `[]`: false, Marker + Marker: false, "": false,
+	} {
+		if err := CheckMarker([]byte(text)); (err == nil) != ok || !ok && !errors.Is(err, ErrNotLayout) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
 }
 
 func TestIndex_Add(t *testing.T) {
