@@ -42,18 +42,24 @@ func (c *Client) Resolve(ctx context.Context, ref reference.Ref) (ispec.Descript
 	}
 	var d ispec.Descriptor
 	err = c.each(ctx, list, ref.Digest == "", func(e endpoint) error {
-		d, err = c.head(ctx, e, ref)
-		if err != nil || d.Digest != "" {
-			return err
-		}
-		// No HEAD, or one that does not say enough: the manifest itself tells.
-		_, d, err = c.manifest(ctx, e, ref, ispec.Descriptor{Digest: ref.Digest})
+		d, err = c.resolveAt(ctx, e, ref)
 		return err
 	})
 	if err != nil {
 		return ispec.Descriptor{}, wrap("resolve", ref.String(), err)
 	}
 	return d, nil
+}
+
+// resolveAt asks one place.
+func (c *Client) resolveAt(ctx context.Context, e endpoint, ref reference.Ref) (ispec.Descriptor, error) {
+	d, err := c.head(ctx, e, ref)
+	if err != nil || d.Digest != "" {
+		return d, err
+	}
+	// No HEAD, or one that does not say enough: the manifest itself tells.
+	_, d, err = c.manifest(ctx, e, ref, ispec.Descriptor{Digest: ref.Digest})
+	return d, err
 }
 
 // named fetches what a reference names now. Its media type, digest and size are proved as far as the

@@ -38,12 +38,17 @@ func (c *Client) Tags(ctx context.Context, ref reference.Ref) ([]string, error) 
 	return list, wrap("list tags", ref.Name(), err)
 }
 
-// AllTags is Tags of the registry itself: for those who act on what is not in the list.
+// AllTags is Tags of the registry itself: for those who act on what is not in the list. Where pushes for the
+// registry go, which may be elsewhere, TargetTags tells what there is.
 func (c *Client) AllTags(ctx context.Context, ref reference.Ref) ([]string, error) {
 	h, err := c.registryRef("list tags", ref)
 	if err != nil {
 		return nil, err
 	}
+	return c.allTags(ctx, h, ref)
+}
+
+func (c *Client) allTags(ctx context.Context, h *host, ref reference.Ref) ([]string, error) {
 	list, err := c.names(ctx, h, ref.Repository, endpoint{h: h, repo: ref.Repository}.path("tags", "list"), "tags")
 	return list, wrap("list tags", ref.Name(), err)
 }

@@ -54,6 +54,21 @@ const (
 	patientBudget = 6 * time.Hour
 )
 
+// secret gives the flag that has something for one registry alone; "" if none is given.
+func (t *accessFlags) secret() string {
+	switch {
+	case t.creds != "":
+		return "--creds"
+	case t.username != "" || t.passwordStdin:
+		return "--username"
+	case t.registryToken != "":
+		return "--registry-token"
+	case len(t.headers) > 0:
+		return "--header"
+	}
+	return ""
+}
+
 // registerAccess adds the flags; those that choose an image are not among them.
 func (t *accessFlags) registerAccess(f *pflag.FlagSet) {
 	f.StringVar(&t.authFile, "authfile", "", "read credentials from this `file` only")

@@ -38,6 +38,8 @@ func (s *sideFlags) apply(t *transferFlags, from, to place) error {
 		return usageErrorf(nil, "--creds is for both sides: give --src-creds and --dest-creds alone")
 	case given && src.registry != "" && dest.registry != "" && src.registry != dest.registry:
 		return usageErrorf(nil, "the credential would go to %s and to %s: give --src-creds and --dest-creds", src.registry, dest.registry)
+	case len(t.headers) > 0 && src.registry != "" && dest.registry != "" && src.registry != dest.registry:
+		return usageErrorf(nil, "--header would go to %s and to %s: pull, then push", src.registry, dest.registry)
 	case src.registry == dest.registry && src.creds != "" && dest.creds != "" && src.creds != dest.creds:
 		return usageErrorf(nil, "--src-creds and --dest-creds are both for %s and differ", src.registry)
 	}

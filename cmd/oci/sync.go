@@ -78,6 +78,9 @@ func syncCommand(a *app) *cobra.Command {
 			if f.images < 1 {
 				return usageErrorf(cmd, "--jobs: at least one image at once")
 			}
+			if other := list.another(); other != "" && t.secret() != "" {
+				return usageErrorf(cmd, "%s would go to every registry of the list, %s too: use --authfile or logins", t.secret(), other)
+			}
 			t.hosts = list.hosts
 			if t.mode == progressAuto || t.mode == "" || t.mode == progressTTY {
 				t.mode = progressPlain // bars are for the blobs of one image
@@ -121,7 +124,11 @@ A key that is not known is an error, and nothing is done before the whole list i
 passes through the store, as with ` + "`oci copy`" + `.
 
 --prune deletes the tags of a destination in a registry that the list does not choose; never all of them:
-if a list chooses nothing of a repository, nothing is deleted there.`
+if a list chooses no tag of a repository, nothing is deleted there. Tags of what is chosen by digest stay, and
+those that belong to other manifests: sha256-HEX, and cosign's sha256-HEX.sig and the like.
+
+Credentials and headers that are given by flags are for one registry. For a list with several, files and
+helpers have them (--authfile), or a list of skopeo itself.`
 
 // syncRun is one run over a list.
 type syncRun struct {
@@ -274,9 +281,7 @@ func (r *syncRun) image(ctx context.Context, e *syncEntry, tag string) (syncStep
 	if err != nil {
 		return step, err
 	}
-	plain := t
-	plain.platform = ""
-	have, err := r.digest(ctx, to, plain)
+	have, err := r.targetDigest(ctx, to, t)
 	if err != nil && !absent(err) {
 		return step, err
 	}
@@ -313,25 +318,53 @@ func (r *syncRun) digest(ctx context.Context, p place, t transferFlags) (digest.
 	return d.Digest, err
 }
 
-// prune deletes the tags of the destination that are not among the chosen.
+// targetDigest gives what a destination means, asked where the copy would go: a mirror may have what the
+// registry lacks.
+func (r *syncRun) targetDigest(ctx context.Context, to place, t transferFlags) (digest.Digest, error) {
+	if !to.inRegistry() {
+		t.platform = ""
+		return r.digest(ctx, to, t)
+	}
+	c, err := r.a.client(t)
+	if err != nil {
+		return "", err
+	}
+	d, err := c.ResolveTarget(ctx, to.ref)
+	return d.Digest, err
+}
+
+// prune deletes the tags of the destination that are not among the chosen, listed where they are deleted.
 func (r *syncRun) prune(ctx context.Context, e *syncEntry, chosen []string) error {
-	tags, err := r.tags(ctx, e.to)
+	c, err := r.a.client(r.t)
+	if err != nil {
+		return err
+	}
+	tags, err := c.TargetTags(ctx, e.to.ref)
 	if absent(err) && r.f.dryRun {
 		return nil // nothing was copied there yet
 	}
 	if err != nil {
 		return err
 	}
-	c, err := r.a.client(r.t)
-	if err != nil {
-		return err
+	digests := chosenDigests(chosen)
+	if len(digests) == len(chosen) {
+		return nil // no tag is chosen
 	}
 	for _, tag := range tags {
-		if slices.Contains(chosen, tag) || referrersTag(tag) {
+		if slices.Contains(chosen, tag) || ofAnotherManifest(tag) {
 			continue
 		}
 		to := e.to.tagged(tag)
-		if !r.f.dryRun {
+		keep := false
+		if len(digests) > 0 {
+			var d ispec.Descriptor
+			d, err = c.ResolveTarget(ctx, to.ref)
+			keep = err == nil && slices.Contains(digests, d.Digest)
+		}
+		if keep {
+			continue
+		}
+		if err == nil && !r.f.dryRun {
 			err = c.Delete(ctx, to.ref)
 		}
 		if err == nil {

@@ -240,6 +240,41 @@ func (e *syncEntry) wants(tag string) bool {
 	return (e.regex == nil || byRegex) && (e.semver == nil || bySemver)
 }
 
+// another gives the second registry that a list names; "" if there is one at most.
+func (l *syncList) another() string {
+	first := ""
+	for _, e := range l.Image {
+		for _, p := range []place{e.from, e.to} {
+			switch {
+			case !p.inRegistry() || p.ref.Registry == first:
+			case first == "":
+				first = p.ref.Registry
+			default:
+				return p.ref.Registry
+			}
+		}
+	}
+	return ""
+}
+
+// chosenDigests gives what is chosen by digest.
+func chosenDigests(chosen []string) []digest.Digest {
+	var list []digest.Digest
+	for _, c := range chosen {
+		if d := digest.Digest(c); d.Validate() == nil {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// ofAnotherManifest tells whether a tag belongs to another manifest of its repository: it stands in for the
+// referrers API, or it is one of cosign's, as sha256-HEX.sig.
+func ofAnotherManifest(tag string) bool {
+	tag, _, _ = strings.Cut(tag, ".")
+	return referrersTag(tag)
+}
+
 // referrersTag tells whether a tag is one that stands in for the referrers API.
 func referrersTag(tag string) bool {
 	alg, hex, ok := strings.Cut(tag, "-")
