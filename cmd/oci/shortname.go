@@ -13,8 +13,9 @@ import (
 
 // refer gives the reference that a person means, for a verb that reads. A name without a registry means
 // what registries.conf says (mirrorconfig.Config.Expand), the same with every verb. Where that says to
-// try several registries, the first that has the image is the one; a registry that cannot tell ends
-// the search, so that no failure makes a name mean another image.
+// try several registries, the first that has the image is the one. A registry that cannot tell ends the
+// search, so that no failure makes a name mean another image: also one that refuses a login. To who
+// has none, registries say 401 of what they do not have. What flags give for one registry is sent to none.
 func (a *app) refer(ctx context.Context, arg string, t transferFlags) (reference.Ref, error) {
 	x, err := expand(arg, t.network)
 	if err != nil {
@@ -22,6 +23,10 @@ func (a *app) refer(ctx context.Context, arg string, t transferFlags) (reference
 	}
 	if len(x.Names) == 1 {
 		return reference.Parse(x.Names[0])
+	}
+	if t.secret() != "" {
+		return reference.Ref{}, usageErrorf(nil, "%s would go to each registry that %s may be in (%s): give the full name",
+			t.secret(), quote(arg), strings.Join(x.Names, ", "))
 	}
 	c, err := a.client(t)
 	if err != nil {
@@ -37,13 +42,25 @@ func (a *app) refer(ctx context.Context, arg string, t transferFlags) (reference
 		case err == nil:
 			fmt.Fprintf(a.err, "%s is %s (%s)\n", quote(arg), ref, x.Source)
 			return ref, nil
-		case !errors.Is(err, distribution.ErrNotFound) && !errors.Is(err, distribution.ErrUnauthorized):
+		case errors.Is(err, distribution.ErrNotFound):
+		case errors.Is(err, distribution.ErrUnauthorized) && a.anonymous(ctx, ref, t):
+		default:
 			return reference.Ref{}, err
 		}
 		missing = err
 	}
 	return reference.Ref{}, fmt.Errorf("%s: none of the registries to search has it (%s): %s; the last said: %w",
 		quote(arg), x.Source, strings.Join(x.Names, ", "), missing)
+}
+
+// anonymous tells whether there is no credential for the registry of ref.
+func (a *app) anonymous(ctx context.Context, ref reference.Ref, t transferFlags) bool {
+	o, err := a.clientOptions(t.accessFlags)
+	if err != nil {
+		return false
+	}
+	c, err := o.Credentials.Lookup(ctx, ref.Registry, ref.Repository)
+	return err == nil && c.Anonymous()
 }
 
 // referTo gives the reference that a person means, for a verb that writes or gives a name: nothing is
