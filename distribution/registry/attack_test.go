@@ -169,47 +169,47 @@ func TestSlowClientIsServed(t *testing.T) {
 
 // What is small to send and large to decode is refused before it is large.
 func TestDS14_manifest_bombs(t *testing.T) {
-	overBackends(t, func(t *testing.T, h *Handler) {
-		const size = 4 << 20
-		fill := func(head, unit, tail string) string {
-			return head + strings.Repeat(unit+",", (size-len(head)-len(tail))/(len(unit)+1)) + unit + tail
+	h := New(NewPool(newContent(), nil), Options{Writable: true, TempDir: t.TempDir()})
+	defer h.Close()
+	const size = 1 << 20
+	fill := func(head, unit, tail string) string {
+		return head + strings.Repeat(unit+",", (size-len(head)-len(tail))/(len(unit)+1)) + unit + tail
+	}
+	image := `{"schemaVersion":2,"mediaType":"` + ispec.MediaTypeImageManifest + `",`
+	index := `{"schemaVersion":2,"mediaType":"` + ispec.MediaTypeImageIndex + `","manifests":[`
+	var keys strings.Builder
+	for i := range maxQuotes/2 + 1 {
+		fmt.Fprintf(&keys, `"%x":0,`, i)
+	}
+	for name, tt := range map[string]struct {
+		body   string
+		status int
+	}{
+		"layers":       {fill(image+`"layers":[`, "{}", "]}"), 400},
+		"children":     {fill(index, "{}", "]}"), 400},
+		"names":        {image + `"layers":[],"x":{` + keys.String() + `"z":0}}`, 400},
+		"strings":      {image + `"layers":[],"x":[` + strings.Repeat(`"",`, maxQuotes/2) + `""]}`, 400},
+		"depth":        {image + `"layers":[],"x":` + strings.Repeat("[", size), 400},
+		"twice":        {image + `"layers":[],"layers":[]}`, 400},
+		"two readings": {image + `"layers":[],"manifests":[]}`, 400},
+		"other case":   {`{"schemaVersion":2,"Layers":[],"Manifests":[]}`, 400},
+		"annotation":   {image + `"layers":[],"annotations":{"a":["b"]}}`, 400},
+		"no UTF-8":     {image + "\"layers\":[],\"x\":\"\xff\"}", 400},
+		"too large":    {fill(image+`"layers":[],"x":"`, strings.Repeat("a", 99), `"}`) + strings.Repeat(" ", 8<<20), 413},
+	} {
+		var before, after goruntime.MemStats
+		goruntime.ReadMemStats(&before)
+		resp, text := call(t, h, "PUT", "/v2/a/manifests/bomb", tt.body)
+		goruntime.ReadMemStats(&after)
+		if resp.StatusCode != tt.status {
+			t.Errorf("%s: status %d %.200s, want %d", name, resp.StatusCode, text, tt.status)
 		}
-		image := `{"schemaVersion":2,"mediaType":"` + ispec.MediaTypeImageManifest + `",`
-		index := `{"schemaVersion":2,"mediaType":"` + ispec.MediaTypeImageIndex + `","manifests":[`
-		var keys strings.Builder
-		for i := range maxQuotes/2 + 1 {
-			fmt.Fprintf(&keys, `"%x":0,`, i)
+		if took := after.TotalAlloc - before.TotalAlloc; took > 25*max(size, uint64(len(tt.body))) { // most of it garbage
+			t.Errorf("%s: %d MiB were allocated for %d MiB", name, took>>20, len(tt.body)>>20)
 		}
-		for name, tt := range map[string]struct {
-			body   string
-			status int
-		}{
-			"layers":       {fill(image+`"layers":[`, "{}", "]}"), 400},
-			"children":     {fill(index, "{}", "]}"), 400},
-			"names":        {image + `"layers":[],"x":{` + keys.String() + `"z":0}}`, 400},
-			"strings":      {fill(image+`"layers":[],"x":[`, `""`, "]}"), 400},
-			"depth":        {image + `"layers":[],"x":` + strings.Repeat("[", size), 400},
-			"twice":        {image + `"layers":[],"layers":[]}`, 400},
-			"two readings": {image + `"layers":[],"manifests":[]}`, 400},
-			"other case":   {`{"schemaVersion":2,"Layers":[],"Manifests":[]}`, 400},
-			"annotation":   {image + `"layers":[],"annotations":{"a":["b"]}}`, 400},
-			"no UTF-8":     {image + "\"layers\":[],\"x\":\"\xff\"}", 400},
-			"too large":    {fill(image+`"layers":[],"x":"`, strings.Repeat("a", 99), `"}`) + strings.Repeat(" ", 6<<20), 413},
-		} {
-			var before, after goruntime.MemStats
-			goruntime.ReadMemStats(&before)
-			resp, text := call(t, h, "PUT", "/v2/a/manifests/bomb", tt.body)
-			goruntime.ReadMemStats(&after)
-			if resp.StatusCode != tt.status {
-				t.Errorf("%s: status %d %.200s, want %d", name, resp.StatusCode, text, tt.status)
-			}
-			if took := after.TotalAlloc - before.TotalAlloc; took > 25*size { // most of it garbage
-				t.Errorf("%s: %d MiB were allocated for %d MiB", name, took>>20, len(tt.body)>>20)
-			}
-		}
-		resp, _ := call(t, h, "GET", "/v2/a/manifests/bomb", "")
-		want(t, resp, http.StatusNotFound)
-	})
+	}
+	resp, _ := call(t, h, "GET", "/v2/a/manifests/bomb", "")
+	want(t, resp, http.StatusNotFound)
 }
 
 // A long list of referrers comes in pages, none larger than clients take; all of them together are
@@ -218,10 +218,10 @@ func TestDS19_DC44_pages_of_referrers(t *testing.T) {
 	overBackends(t, func(t *testing.T, h *Handler) {
 		config := putBlob(t, h, "a", "{}")
 		subject := digest.FromString("subject")
-		const count = 30
+		const count = 12
 		for i := range count {
 			raw := manifestFor(config, 2, fmt.Sprintf(`,"artifactType":"x/%d","annotations":{"a":%q},"subject":{"mediaType":"x/y","digest":%q,"size":1}`,
-				i%2, fmt.Sprint(i)+strings.Repeat("a", 200<<10), subject))
+				i%2, fmt.Sprint(i)+strings.Repeat("a", 256<<10), subject))
 			putManifest(t, h, "a", digest.FromString(raw).String(), raw)
 		}
 		for query, n := range map[string]int{"": count, "?artifactType=x%2F1": count / 2} {
@@ -245,7 +245,7 @@ func TestDS19_DC44_pages_of_referrers(t *testing.T) {
 				}
 				path, _, _ = strings.Cut(strings.TrimPrefix(resp.Header.Get("Link"), "<"), ">")
 			}
-			if len(seen) != n || pages < 3 {
+			if len(seen) != n || pages < 2 {
 				t.Errorf("%q: %d referrers on %d pages, want %d", query, len(seen), pages, n)
 			}
 		}
