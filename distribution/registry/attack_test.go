@@ -95,10 +95,10 @@ func TestDS10_idle_uploads_make_room(t *testing.T) {
 	want(t, resp, http.StatusTooManyRequests)
 }
 
-// stalling serves with a short stall time, and counts the requests under way.
-func stalling(t *testing.T, b Backend) (h *Handler, addr string, open func() int) {
+// stalling serves with a stall time, and counts the requests under way.
+func stalling(t *testing.T, b Backend, stall time.Duration) (h *Handler, addr string, open func() int) {
 	t.Helper()
-	h = New(b, Options{Writable: true, TempDir: t.TempDir(), Stall: 200 * time.Millisecond})
+	h = New(b, Options{Writable: true, TempDir: t.TempDir(), Stall: stall})
 	t.Cleanup(func() { _ = h.Close() })
 	gate := make(chan struct{}, 100)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -113,7 +113,7 @@ func stalling(t *testing.T, b Backend) (h *Handler, addr string, open func() int
 // A client that stops in the middle of a body, or takes nothing of an answer, is cut off.
 func TestStalledClients(t *testing.T) {
 	m := &Memory{}
-	h, addr, open := stalling(t, m)
+	h, addr, open := stalling(t, m, 200*time.Millisecond)
 	loc := newSession(t, h)
 	big := strings.Repeat("0123456789abcdef", 4<<20) // 64 MiB: no socket's buffers hold that
 	d := digest.FromString(big)
@@ -145,7 +145,9 @@ func TestStalledClients(t *testing.T) {
 
 // A client that is slow, and goes on, is served whatever the time it takes.
 func TestSlowClientIsServed(t *testing.T) {
-	h, addr, _ := stalling(t, &Memory{})
+	t.Parallel()
+	const stall = 3 * time.Second
+	h, addr, _ := stalling(t, &Memory{}, stall)
 	body := strings.Repeat("x", 5*readStep)
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -154,7 +156,7 @@ func TestSlowClientIsServed(t *testing.T) {
 	defer c.Close()
 	fmt.Fprintf(c, "PATCH %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", newSession(t, h), len(body))
 	for i := 0; i < len(body); i += readStep {
-		time.Sleep(100 * time.Millisecond) // in all more than the stall time
+		time.Sleep(stall / 4) // in all more than the stall time
 		if _, err := io.WriteString(c, body[i:i+readStep]); err != nil {
 			t.Fatal(err)
 		}
