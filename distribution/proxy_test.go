@@ -84,11 +84,88 @@ func TestProxyFromEnvironment(t *testing.T) {
 	}
 }
 
+// TestProxySocks5: a SOCKS5 proxy does the dialling, with a password, and gets the name to look up.
+func TestProxySocks5(t *testing.T) {
+	a := registrytest.NewAuthority(t)
+	secure, _, _ := setup(t, registrytest.Options{Config: a.Server(t, "secure.test")})
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // ends with the test
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	asked := make(chan string, 10)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go socks5(c, secure.Host, asked)
+		}
+	}()
+	out, err := child(t, "OCI_TEST_REF=secure.test/team/app", "OCI_TEST_CA="+a.File, "HTTPS_PROXY=socks5h://me:hush@"+l.Addr().String())
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got := <-asked; got != "me hush secure.test" {
+		t.Errorf("the proxy was asked %q", got)
+	}
+}
+
+// socks5 serves one connection (RFC 1928, RFC 1929): it wants a password, tells who asked for what, and
+// connects to addr.
+func socks5(c net.Conn, addr string, asked chan<- string) {
+	defer c.Close()
+	read := func(n int) []byte {
+		b := make([]byte, n)
+		_, _ = io.ReadFull(c, b)
+		return b
+	}
+	read(int(read(2)[1]))
+	_, _ = c.Write([]byte{5, 2})
+	user := string(read(int(read(2)[1])))
+	password := string(read(int(read(1)[0])))
+	_, _ = c.Write([]byte{1, 0})
+	head := read(5)
+	if head[3] != 3 { // a name
+		asked <- "an address"
+		return
+	}
+	name := string(read(int(head[4])))
+	read(2)
+	asked <- user + " " + password + " " + name
+	far, err := net.Dial("tcp", addr) //nolint:noctx // ends with the test
+	if err != nil {
+		return
+	}
+	defer far.Close()
+	_, _ = c.Write([]byte{5, 0, 0, 1, 0, 0, 0, 0, 0, 0})
+	go func() { _, _ = io.Copy(far, c) }()
+	_, _ = io.Copy(c, far)
+}
+
+// TestProxyOverTLS: a proxy that is itself reached by https.
+func TestProxyOverTLS(t *testing.T) {
+	a := registrytest.NewAuthority(t)
+	secure, _, _ := setup(t, registrytest.Options{Config: a.Server(t, "secure.test")})
+	overTLS, asked := forwardBy(t, secure.Host, a.Server(t, "proxy.test"))
+	withPassword := strings.Replace(overTLS, "https://", "https://me:hush@", 1)
+	out, err := child(t, "OCI_TEST_REF=secure.test/team/app", "OCI_TEST_CA="+a.File, "HTTPS_PROXY="+withPassword)
+	if err != nil || len(*asked) == 0 || (*asked)[0] != "CONNECT secure.test:443 Basic bWU6aHVzaA==" {
+		t.Errorf("%v, asked %q\n%s", err, *asked, out)
+	}
+}
+
 // forward starts a proxy that sends everything to addr, and tells what it was asked for.
 func forward(t *testing.T, addr string) (proxyURL string, asked *[]string) {
+	return forwardBy(t, addr, nil)
+}
+
+// forwardBy is forward over TLS, if conf is not nil.
+func forwardBy(t *testing.T, addr string, conf *tls.Config) (proxyURL string, asked *[]string) {
 	t.Helper()
 	asked = &[]string{}
-	p := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	p := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		*asked = append(*asked, r.Method+" "+r.Host+" "+r.Header.Get("Proxy-Authorization"))
 		if r.Method != http.MethodConnect {
 			r.URL.Scheme, r.URL.Host, r.RequestURI = "http", addr, ""
@@ -119,6 +196,11 @@ func forward(t *testing.T, addr string) (proxyURL string, asked *[]string) {
 		_, _ = io.Copy(near, far)
 		_ = near.Close()
 	}))
+	if p.TLS = conf; conf != nil {
+		p.StartTLS()
+	} else {
+		p.Start()
+	}
 	t.Cleanup(p.Close)
 	return p.URL, asked
 }

@@ -235,7 +235,7 @@ func TestDC55_errors_are_shown_safely(t *testing.T) {
 func TestDC56_warnings_once(t *testing.T) {
 	s, _, ref := setup(t, registrytest.Options{})
 	s.Inject(registrytest.Rule{Fault: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		w.Header().Add("Warning", `299 - "going \"away\" \u001b[2J soon"`)
+		w.Header().Add("Warning", "299 - \"it\\'s going \\\"away\\\" \u202e soon\"")
 		w.Header().Add("Warning", `299 - "second"`)
 		w.Header().Add("Warning", `199 - "other code"`)
 		w.Header().Add("Warning", `299 agent "x"`)
@@ -255,7 +255,7 @@ func TestDC56_warnings_once(t *testing.T) {
 	if _, err := pullInto(t, c, ref, newMemory(), PullOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if len(got) != 2 || !strings.Contains(got[0]+got[1], `going "away" \x1b[2J soon`) {
+	if len(got) != 2 || !strings.Contains(got[0]+got[1], `it's going "away" \u202e soon`) {
 		t.Errorf("warnings: %q", got)
 	}
 }

@@ -2,12 +2,14 @@ package distribution
 
 import (
 	"net/http"
-	"strconv"
 	"strings"
 )
 
 // maxWarnings bounds what is remembered, and so shown, of the warnings of all registries.
 const maxWarnings = 64
+
+// maxWarning bounds one of them, in bytes (distribution-spec, "Warnings").
+const maxWarning = 4096
 
 // warnings hands each new `Warning: 299 - "text"` to Options.Warn. Nothing is done about them
 // (DC-56).
@@ -34,11 +36,13 @@ func (c *Client) warnings(resp *http.Response) {
 	}
 }
 
+// parseWarning reads `299 - "text"`, whose text is a quoted string of HTTP (RFC 9110 5.6.4).
 func parseWarning(v string) (string, bool) {
 	quoted, ok := strings.CutPrefix(v, "299 - ")
-	if !ok || len(v) > 4096 {
+	if quoted = strings.TrimSpace(quoted); !ok || len(v) > maxWarning || !strings.HasPrefix(quoted, `"`) {
 		return "", false
 	}
-	text, err := strconv.Unquote(strings.TrimSpace(quoted))
-	return text, err == nil && text != ""
+	p := parser{quoted}
+	text, ok := p.value()
+	return text, ok && text != "" && p.rest == ""
 }
