@@ -13,7 +13,8 @@
 // With Options.Mirrors the places of package mirrorconfig are asked in order, for content and, where
 // they may say what tags mean, for names; the registry comes last. What a mirror gives is proved as
 // anything else, and a mirror that lies, fails or stalls is passed over, in the middle of a blob
-// too. It never gets the registry's credentials.
+// too. It never gets the registry's credentials. Lists of tags and of referrers come from mirrors that
+// may give them; content goes to the registry, or to a host that the files name for it.
 //
 // It refuses plain http except to loopback addresses or with Options.Insecure, sends credentials
 // to the host they are for and to the token server it names over https, drops Authorization on
