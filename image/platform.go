@@ -189,6 +189,17 @@ func HasPlatform(d ispec.Descriptor) bool {
 	return d.Platform != nil && (d.Platform.OS != "" || d.Platform.Architecture != "")
 }
 
+// IsList tells whether an index is a list of artifacts, and no choice of images: each entry has a type of
+// artifact, or a type that nobody here knows. The list that stands in for the referrers API is one.
+func IsList(idx ispec.Index) bool {
+	for _, d := range idx.Manifests {
+		if HasPlatform(d) || d.ArtifactType == "" && (IsManifest(d.MediaType) || IsIndex(d.MediaType)) {
+			return false
+		}
+	}
+	return true
+}
+
 // Candidates gives the entries of an index that may be for the platform, best first. Entries
 // without a platform come last, and only if there is none with a matching one: what they are for
 // is told by the index that they name, or by the image's config.

@@ -117,3 +117,24 @@ func TestMatchPlatform_windows(t *testing.T) {
 		t.Error("a feature that is not there matches")
 	}
 }
+
+// TestIsList: an index of artifacts is no choice of images, one with any image is.
+func TestIsList(t *testing.T) {
+	art := ispec.Descriptor{MediaType: ispec.MediaTypeImageManifest, ArtifactType: "application/x"}
+	plain := ispec.Descriptor{MediaType: ispec.MediaTypeImageManifest}
+	unknown := ispec.Descriptor{MediaType: "application/x"}
+	amd64 := ispec.Descriptor{MediaType: ispec.MediaTypeImageManifest, ArtifactType: "application/x", Platform: &ispec.Platform{OS: "linux", Architecture: "amd64"}}
+	for _, tt := range []struct {
+		entries []ispec.Descriptor
+		want    bool
+	}{
+		{nil, true},
+		{[]ispec.Descriptor{art, unknown}, true},
+		{[]ispec.Descriptor{art, plain}, false},
+		{[]ispec.Descriptor{art, amd64}, false},
+	} {
+		if got := IsList(ispec.Index{Manifests: tt.entries}); got != tt.want {
+			t.Errorf("%v: got %t, want %t", tt.entries, got, tt.want)
+		}
+	}
+}

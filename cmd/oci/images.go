@@ -85,6 +85,7 @@ func describe(ctx context.Context, s *store.Store, t store.Tagged) imageRow {
 	img, err := anyImage(ctx, s, t.Descriptor, ispec.Platform{})
 	if err != nil {
 		row.Error = err.Error()
+		row.Size = artifactSize(ctx, s, t.Descriptor)
 		return row
 	}
 	row.ID = img.ID().String()
@@ -92,6 +93,23 @@ func describe(ctx context.Context, s *store.Store, t store.Tagged) imageRow {
 	row.Size = imageSize(img)
 	row.Created = img.Config().Created
 	return row
+}
+
+// artifactSize is the size of a manifest and of what it names, as it says; of an index, of the index alone.
+func artifactSize(ctx context.Context, s *store.Store, d ispec.Descriptor) int64 {
+	raw, err := s.ReadBlob(ctx, d, image.MaxManifestSize)
+	if err != nil {
+		return 0
+	}
+	n := d.Size
+	m, err := image.DecodeManifest(raw, d.MediaType)
+	if err != nil || image.IsIndex(d.MediaType) {
+		return n
+	}
+	for _, b := range append(m.Layers, m.Config) {
+		n += b.Size
+	}
+	return n
 }
 
 func orDash(s string) string {

@@ -38,7 +38,7 @@ const DefaultJobs = 2
 // CopyOptions of Copy.
 type CopyOptions struct {
 	Ref      reference.Ref     // put into the result and the events
-	Platform ispec.Platform    // what to choose from an index; zero means this machine's
+	Platform ispec.Platform    // what to choose from an index; zero means this machine's, and all of an index without images
 	All      bool              // copy all platforms
 	Jobs     int               // blobs at once; 0 means DefaultJobs
 	Events   image.EventFunc   // may be nil
@@ -47,7 +47,7 @@ type CopyOptions struct {
 
 // Copied is what Copy did.
 type Copied struct {
-	Resolved image.Resolved // Manifest and Platform are zero if All was asked for and Root is an index
+	Resolved image.Resolved // Manifest and Platform are zero if all of an index was copied
 	Image    image.Image    // zero if it is an artifact, or as above
 	Bytes    int64          // copied
 	Reused   int64          // bytes of what the sink had already
@@ -123,6 +123,9 @@ func (c *copier) one(ctx context.Context, d ispec.Descriptor, check bool, depth 
 	x, err := image.DecodeIndex(raw, d.MediaType)
 	if err != nil {
 		return err
+	}
+	if depth == 0 && !c.asked && image.IsList(x) {
+		return c.all(ctx, d, depth)
 	}
 	last := image.NoPlatform(x, c.want)
 	for _, m := range image.Candidates(x, c.want) {
