@@ -122,7 +122,7 @@ func (a *app) pushArtifact(ctx context.Context, ref, about reference.Ref, files 
 	p := a.showProgress(t)
 	defer p.close()
 	var n counter
-	err = c.Push(ctx, ref, content, d, distribution.PushOptions{Events: n.events(p.event), Jobs: t.jobs})
+	err = c.Push(ctx, ref, content, d, distribution.PushOptions{Events: n.events(p.pushed), Jobs: t.jobs})
 	done.Sent = n.n.Load()
 	return done, err
 }

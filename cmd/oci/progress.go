@@ -96,8 +96,17 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// event is an image.EventFunc.
-func (p *progress) event(e image.Event) {
+// event is an image.EventFunc for what comes.
+func (p *progress) event(e image.Event) { p.show(e, "fetched") }
+
+// pushed is one for what is sent.
+func (p *progress) pushed(e image.Event) { p.show(e, "pushed") }
+
+// written is one for what is written to a file.
+func (p *progress) written(e image.Event) { p.show(e, "written") }
+
+// show shows an event of a transfer; done is what is said of a blob at its end.
+func (p *progress) show(e image.Event, done string) {
 	if e.Kind == image.EventWarning && p.notes != nil {
 		p.notes.keep(e)
 	}
@@ -117,16 +126,16 @@ func (p *progress) event(e image.Event) {
 	case progressTTY:
 		p.draw(e)
 	case progressPlain:
-		p.tell(e)
+		p.tell(e, done)
 	}
 }
 
 // tell says in plain lines what happened.
-func (p *progress) tell(e image.Event) {
+func (p *progress) tell(e image.Event, done string) {
 	d := e.Descriptor
 	switch e.Kind {
 	case image.EventDone:
-		p.line("%s %s fetched", subject(e), size(d.Size))
+		p.line("%s %s %s", subject(e), size(d.Size), done)
 	case image.EventReused:
 		p.line("%s %s present", subject(e), size(d.Size))
 	case image.EventStarted:

@@ -203,9 +203,9 @@ func (a *app) deliver(ctx context.Context, s *store.Store, outs []outgoing, to r
 	p := a.showProgress(t)
 	defer p.close()
 	var n counter
-	events := n.events(p.event)
 	from := visible(s, outs, also)
 	if to.Transport == reference.Registry {
+		events := n.events(p.pushed)
 		for _, out := range outs {
 			o := m.toRegistry(distribution.PushOptions{Events: events, Jobs: t.jobs, MountFrom: out.mountFrom})
 			if err := a.pushOut(ctx, s, from, out, to, o, t, also); err != nil {
@@ -214,7 +214,7 @@ func (a *app) deliver(ctx context.Context, s *store.Store, outs []outgoing, to r
 		}
 		return n.n.Load(), nil
 	}
-	o := transport.ExportOptions{Platform: outs[0].want, Events: events, All: outs[0].all, Also: also, Output: a.out}
+	o := transport.ExportOptions{Platform: outs[0].want, Events: n.events(p.written), All: outs[0].all, Also: also, Output: a.out}
 	var items []transport.Item
 	for _, out := range outs {
 		o.All = o.All || out.all // what is not all has been chosen already
