@@ -1,16 +1,12 @@
 package pairhash
 
-import (
-	"sync"
+import "golang.org/x/sys/cpu"
 
-	"golang.org/x/sys/cpu"
-)
-
-// paired tells whether two messages can be hashed at once.
-var paired = sync.OnceValue(func() bool {
+// able tells whether the processor has the instructions.
+func able() bool {
 	const extensions = 1 << 29 // SHA
 	return cpu.X86.HasSSSE3 && cpu.X86.HasSSE41 && cpuid7()&extensions != 0
-})
+}
 
 // blocks2 hashes n blocks of 64 bytes of each of two messages, from p and q, into their states.
 //

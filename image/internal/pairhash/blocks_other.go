@@ -2,6 +2,6 @@
 
 package pairhash
 
-func paired() bool { return false }
+func able() bool { return false }
 
 func blocks2(_, _ *[8]uint32, _, _ *byte, _ int) { panic("pairhash: not on this machine") }

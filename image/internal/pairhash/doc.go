@@ -9,6 +9,7 @@
 // processor time, all included.
 //
 // What hashes two blocks is this package's. All else, padding and the state that can be saved too, is
-// crypto/sha256, which is also all there is on machines without the instructions. It is for content
+// crypto/sha256, which is also all there is on machines without the instructions, and where a trial at the
+// first use does not give what crypto/sha256 gives. It is for content
 // whose digest is known and public, not for secrets.
 package pairhash
