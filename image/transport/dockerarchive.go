@@ -72,13 +72,40 @@ func (a *DockerArchive) read() error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(raw, &a.images); err != nil {
-		return fmt.Errorf("manifest.json: %w: %w", image.ErrMalformed, err)
+	if a.images, err = archiveImages(raw); err != nil {
+		return fmt.Errorf("manifest.json: %w", err)
 	}
 	if len(a.images) > maxArchiveImages {
 		return fmt.Errorf("manifest.json: %w: more than %d images", image.ErrMalformed, maxArchiveImages)
 	}
 	return nil
+}
+
+// archiveImages decodes a manifest.json so that no two programs can read it in two ways: names that come
+// twice are refused, and those that differ in case, which encoding/json would take, are not read.
+func archiveImages(raw []byte) ([]archiveImage, error) {
+	const object = `{"":`
+	whole := append(append([]byte(object), raw...), '}') // the strict decoder takes objects
+	var list map[string][]map[string]json.RawMessage
+	if err := image.DecodeStrict(whole, image.MaxManifestSize+len(object)+1, new(struct{})); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(whole, &list); err != nil {
+		return nil, fmt.Errorf("%w: %w", image.ErrMalformed, err)
+	}
+	images := make([]archiveImage, len(list[""]))
+	for i, e := range list[""] {
+		to := &images[i]
+		for name, v := range map[string]any{"Config": &to.Config, "RepoTags": &to.RepoTags, "Layers": &to.Layers} {
+			if e[name] == nil {
+				continue
+			}
+			if err := json.Unmarshal(e[name], v); err != nil {
+				return nil, fmt.Errorf("%s of image %d: %w: %w", name, i, image.ErrMalformed, err)
+			}
+		}
+	}
+	return images, nil
 }
 
 // Close implements Source.
