@@ -49,7 +49,7 @@ func foreignURL(u *url.URL, h *host) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if r := reachOfName(u.Host); r > h.reach {
+	if !h.reach.permits(reachOfName(u.Host), true) {
 		return fmt.Errorf("%w: the manifest leads to %q, which is nearer than the registry itself", ErrInsecure, printable(u.Host))
 	}
 	return nil

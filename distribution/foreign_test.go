@@ -111,6 +111,12 @@ func TestH77_foreign_url_cannot_lead_us_nearer(t *testing.T) {
 		{"r.example", "https://0.0.0.0/x", false},
 		{"10.0.0.2", "https://10.0.0.1/x", true},
 		{"10.0.0.2", "https://127.0.0.1/x", false},
+		{"127.0.0.1", "https://169.254.169.254/x", false},
+		{"localhost", "https://[::ffff:169.254.169.254]/x", false},
+		{"127.0.0.1", "https://[fe80::1%25eth0]/x", false},
+		{"10.0.0.2", "https://[fd00:ec2::254]/x", false},
+		{"169.254.1.1", "https://169.254.1.2/x", true},
+		{"169.254.1.1", "https://127.0.0.1/x", false},
 	} {
 		h := newClient(t, Options{}).host(tt.registry)
 		u, err := url.Parse(tt.to)

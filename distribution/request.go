@@ -196,6 +196,9 @@ func (c *Client) location(h *host, resp *http.Response) (*url.URL, error) {
 	if u.Scheme != "http" && u.Scheme != "https" || !place(u) {
 		return nil, badLocation(fmt.Errorf("%w: %q", ErrProtocol, printable(text)))
 	}
+	if err := h.notLinkLocal(u); err != nil {
+		return nil, badLocation(err)
+	}
 	return u, nil
 }
 

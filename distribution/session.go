@@ -54,6 +54,9 @@ func (u *upload) goOn(ctx context.Context) (done bool, err error) {
 	if errURL != nil || at.Scheme != "https" && at.Scheme != "http" || at.Host == "" || at.User != nil {
 		return false, nil
 	}
+	if u.p.h.notLinkLocal(at) != nil {
+		return false, nil
+	}
 	u.at = at
 	if at.Scheme == "http" && u.p.h.knownScheme() == "https" || !u.proceed(ctx, offset) {
 		u.at = nil

@@ -106,7 +106,7 @@ func (a *authenticator) realm(s, scheme string) (*url.URL, error) {
 	}
 	a.host.mu.Lock()
 	defer a.host.mu.Unlock()
-	if r := reachOfName(u.Host); r > a.host.reach {
+	if !a.host.reach.permits(reachOfName(u.Host), true) {
 		return nil, fmt.Errorf("%w: realm %q is nearer than the registry itself", ErrInsecure, printable(s))
 	}
 	return u, nil

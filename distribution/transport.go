@@ -52,7 +52,7 @@ func newTransport(o Options) *http.Transport {
 
 // reach is how near an address is. Credentials go no nearer than the registry that asks for them
 // is itself; blobs may come from private addresses (stores beside a proxy for the internet are
-// there), but no registry leads us to this machine or to the services of its cloud.
+// there), but no registry leads us to this machine, and none to the services of its cloud.
 type reach int
 
 const (
@@ -62,8 +62,34 @@ const (
 	loopback
 )
 
+// metadata are the places outside of the link-local addresses at which clouds serve credentials of the
+// machine: AWS over IPv6, Google over IPv6, Alibaba, Azure, Oracle.
+var metadata = [...]netip.Prefix{
+	netip.MustParsePrefix("fd00:ec2::/32"), netip.MustParsePrefix("fd20:ce::254/128"),
+	netip.MustParsePrefix("100.100.100.200/32"), netip.MustParsePrefix("168.63.129.16/32"),
+	netip.MustParsePrefix("192.0.0.192/32"),
+}
+
+// permits tells whether a registry at r may lead to another place. Link-local is not between private and
+// loopback: a registry on this machine may pass on what somebody far away says, so only one that is
+// link-local itself leads there. secret is that of guard.
+func (r reach) permits(to reach, secret bool) bool {
+	if to == linkLocal {
+		return r == linkLocal
+	}
+	if !secret {
+		r = max(r, private)
+	}
+	return to <= r
+}
+
 func reachOf(a netip.Addr) reach {
-	a = a.Unmap()
+	a = a.Unmap().WithZone("")
+	for _, p := range metadata {
+		if p.Contains(a) {
+			return linkLocal
+		}
+	}
 	switch {
 	case a.IsLoopback() || a.IsUnspecified():
 		return loopback
@@ -155,11 +181,7 @@ func guardedDialTo(ctx context.Context, network, address, to string) (net.Conn, 
 			g.host.reach = r
 			return nil
 		}
-		allowed := g.host.reach
-		if !g.secret {
-			allowed = max(allowed, private)
-		}
-		if r > allowed {
+		if !g.host.reach.permits(r, g.secret) {
 			return fmt.Errorf("%w: %s leads to %s, which is nearer than the registry itself", ErrInsecure, g.host.name, ap.Addr())
 		}
 		return nil
@@ -205,6 +227,17 @@ func place(u *url.URL) bool {
 	return u.Host != "" && len(u.Host) <= maxHost+len(":65535") && u.User == nil && u.Opaque == ""
 }
 
+// notLinkLocal refuses a place that is link-local by its very name, before a proxy is asked for it or a
+// dialler of the caller's, where no address is seen.
+func (h *host) notLinkLocal(u *url.URL) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if reachOfName(u.Host) == linkLocal && h.reach != linkLocal && !sameHost(u.Host, h.api) {
+		return fmt.Errorf("%w: %s leads to %q, which is link-local", ErrInsecure, h.name, printable(u.Host))
+	}
+	return nil
+}
+
 // redirect decides on a redirect. Authorization stays with the host it was made for (DC-54).
 func (c *Client) redirect(req *http.Request, via []*http.Request) error {
 	from, insecure := via[len(via)-1].URL, c.o.Insecure
@@ -224,6 +257,11 @@ func (c *Client) redirect(req *http.Request, via []*http.Request) error {
 		return fmt.Errorf("%w: redirect to %q", ErrProtocol, printable(req.URL.Redacted()))
 	case req.URL.Scheme == "http" && from.Scheme == "https" && (!insecure || ok && g.foreign):
 		return fmt.Errorf("%w: redirect from https to http", ErrInsecure)
+	}
+	if ok {
+		if err := g.host.notLinkLocal(req.URL); err != nil {
+			return err
+		}
 	}
 	if ok && g.foreign {
 		if err := foreignURL(req.URL, g.host); err != nil {

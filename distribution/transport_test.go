@@ -170,6 +170,10 @@ func TestH77_registry_cannot_lead_us_nearer(t *testing.T) {
 		"loopback from loopback":  {"localhost:1", l.Addr().String(), true},
 		"loopback from elsewhere": {"r.example", l.Addr().String(), false},
 		"a name for loopback":     {"r.example", strings.Replace(l.Addr().String(), "127.0.0.1", "localhost", 1), false},
+		"metadata from loopback":  {"localhost:1", "169.254.169.254:80", false}, // refused before a packet is sent
+		"mapped, from loopback":   {"localhost:1", "[::ffff:169.254.169.254]:80", false},
+		"metadata from private":   {"10.0.0.1", "169.254.169.254:80", false},
+		"Alibaba from loopback":   {"localhost:1", "100.100.100.200:80", false},
 	} {
 		h := newClient(t, Options{}).host(tt.registry)
 		conn, err := guardedDial(context.WithValue(t.Context(), guardKey{}, &guard{host: h}), "tcp4", tt.address)
