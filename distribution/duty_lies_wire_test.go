@@ -125,8 +125,9 @@ func statusClaims(stranger, digest string) []claim {
 		{name: "200 without end", want: image.ErrSizeMismatch, rule: registrytest.Rule{Fault: endless(200, "Content-Type", ispec.MediaTypeImageManifest)}},
 	}
 	return append(long,
-		status("204", errAny, 204), status("205", errAny, 205), status("206", errAny, 206), status("226", errAny, 226),
-		status("300", errAny, 300, "Location", stranger+"/x"), status("304", errAny, 304), status("305", errAny, 305, "Location", stranger+"/x"),
+		status("203", ErrProtocol, 203), status("204", ErrProtocol, 204), status("205", ErrProtocol, 205), status("206", ErrProtocol, 206),
+		status("226", ErrProtocol, 226), status("201", ErrProtocol, 201), status("202", ErrProtocol, 202),
+		status("300", ErrProtocol, 300, "Location", stranger+"/x"), status("304", ErrProtocol, 304), status("305", ErrProtocol, 305, "Location", stranger+"/x"),
 		status("402", errAny, 402), status("410", errAny, 410), status("416", errAny, 416, "Content-Range", "bytes */-1"), status("418", errAny, 418),
 		status("451", errAny, 451), status("511", ErrServer, 511), status("599", ErrServer, 599), status("999", errAny, 999),
 		status("429, -1", ErrRateLimited, 429, "Retry-After", "-1"),

@@ -63,7 +63,8 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // StatusError is an answer with a status that is no success. errors.Is tells its kind:
-// ErrNotFound, ErrUnauthorized, ErrRateLimited or ErrServer.
+// ErrNotFound, ErrUnauthorized, ErrRateLimited, ErrServer, or ErrProtocol for a success or a redirect that
+// is none of what the request can be answered with (204 to a GET of a blob).
 type StatusError struct {
 	Status     int
 	Method     string
@@ -99,6 +100,8 @@ func (e *StatusError) Is(target error) bool {
 		return e.Status == http.StatusTooManyRequests
 	case ErrServer:
 		return e.Status >= http.StatusInternalServerError
+	case ErrProtocol:
+		return e.Status < http.StatusBadRequest
 	}
 	return false
 }
