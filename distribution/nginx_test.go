@@ -294,6 +294,9 @@ func TestNginxPush(t *testing.T) {
 		"does not buffer":      {server: "client_max_body_size 0;\n" + to(host, "proxy_request_buffering off;\nproxy_http_version 1.1;")},
 		"bodies of up to 64k":  {server: "client_max_body_size 64k;\n" + to(host, ""), want: &StatusError{Status: http.StatusRequestEntityTooLarge}},
 		"in parts of that":     {server: "client_max_body_size 64k;\n" + to(host, ""), o: PushOptions{ChunkSize: 60_000}},
+		"502 by turns":         {http: odd, server: "client_max_body_size 0;\n" + to(host, "if ($odd) { return 502; }")},
+		"503 by turns":         {http: odd, server: "client_max_body_size 0;\n" + to(host, "if ($odd) { return 503; }")},
+		"503 by turns, parts":  {http: odd, server: to(host, "if ($odd) { return 503; }"), o: PushOptions{ChunkSize: 60_000}},
 		"location of the back": {server: "client_max_body_size 0;\nlocation / {\nproxy_pass http://" + host + ";\nproxy_redirect off;\nproxy_set_header Host $http_host;\n}\n"},
 	} {
 		t.Run(name, func(t *testing.T) {

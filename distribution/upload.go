@@ -133,32 +133,6 @@ func (u *upload) body(ctx context.Context, off, n int64, report bool) (io.ReadCl
 	return b, nil
 }
 
-// whole sends the blob in one PUT. Where that breaks, the registry is asked how far it came, and the
-// rest is sent; one that keeps nothing of it gets the whole again, in a session of its own.
-func (u *upload) whole(ctx context.Context) error {
-	return u.p.c.retry(ctx, u.p.h, func() error {
-		mounted, err := u.start(ctx)
-		if err != nil || mounted {
-			return err
-		}
-		resp, err := u.p.c.do(ctx, u.p.h, request{
-			method: http.MethodPut, at: u.withDigest(), scopes: u.p.scopes(), repo: u.p.ref.Repository,
-			header: http.Header{"Content-Type": {"application/octet-stream"}},
-			body:   func() (io.ReadCloser, error) { return u.body(ctx, 0, u.d.Size, true) },
-			length: u.d.Size, ok: []int{http.StatusCreated}, once: true,
-		})
-		if err == nil {
-			_ = resp.Body.Close()
-			return u.stored(resp, spec.PushMonolithic)
-		}
-		if u.mend(ctx, err) {
-			return nil
-		}
-		u.cancel(ctx)
-		return err
-	})
-}
-
 // chunked sends the blob in PATCHes. After a break it asks the registry how far it came, and goes
 // on from there. A registry that then does not take what it said it wants gets the whole once more.
 func (u *upload) chunked(ctx context.Context) error {
@@ -202,6 +176,9 @@ func (u *upload) rest(ctx context.Context, off int64) error {
 			return err
 		}
 		u.resumed = true
+		if turnedAway(err) && tries.n%2 == 0 {
+			continue // see maxTimesSent; Content-Range keeps the chunk from being taken twice
+		}
 		if off, err = u.status(ctx, off); err != nil {
 			return err
 		}
@@ -211,6 +188,9 @@ func (u *upload) rest(ctx context.Context, off int64) error {
 		body: empty, ok: []int{http.StatusCreated},
 	})
 	if err != nil {
+		if u.there(ctx, !sessionLost(err)) {
+			return nil // it was closed by a request whose answer did not come back
+		}
 		return err
 	}
 	_ = resp.Body.Close()
