@@ -18,8 +18,8 @@
 //
 // It refuses plain http except to loopback addresses or with Options.Insecure, sends credentials
 // to the host they are for and to the token server it names over https, drops Authorization on
-// a redirect to another host, and does not follow a registry on the internet to private
-// addresses. Where a manifest says that a blob is elsewhere, and the registry lacks it, that place
+// a redirect to another host, and lets no registry lead to this machine, nor to link-local addresses
+// and others at which clouds serve credentials of the machine, unless it is there itself. Where a manifest says that a blob is elsewhere, and the registry lacks it, that place
 // is asked over https, anonymously, and only if it is no nearer than the registry.
 //
 // Names of registries and scopes of tokens are go-containerregistry's (pkg/name). Challenges and
