@@ -85,7 +85,7 @@ func (t *accessFlags) registerConnection(f *pflag.FlagSet) {
 	f.Var(&t.noVerify, "tls-verify", "want https and proved certificates; --tls-verify=false is --insecure")
 	f.Lookup("tls-verify").NoOptDefVal = "true"
 	f.BoolVar(&t.plainHTTP, "plain-http", false, "speak plain http, without trying https")
-	f.Var(&t.tries, "retry", "try again so many `times` what a registry or the network failed to do; if given, also wait as long as the registry asks")
+	f.Var(&t.tries, "retry", "how many `times` to try again what a registry or the network failed to do; if it is given, longer waits than half a minute are kept too, if the registry asks for them")
 	f.DurationVar(&t.retryDelay, "retry-delay", 0, "`wait` before trying again, doubled each time (default 250ms)")
 	f.StringArrayVar(&t.resolve, "resolve", nil, "connect to `host:port:address[:port]` instead of looking host up")
 	f.StringArrayVarP(&t.headers, "header", "H", nil, "send this `name: value` to the registry too")
