@@ -41,6 +41,8 @@ func loginCommand(a *app) *cobra.Command {
 			switch {
 			case err != nil:
 				return usageErrorf(cmd, "%w", err)
+			case cmd.Flags().Changed("password"):
+				return usageErrorf(cmd, "--password: everybody on the machine can read a command line; give the password to --password-stdin")
 			case l.stdin && l.user == "":
 				return usageErrorf(cmd, "--password-stdin needs --username")
 			case l.show:
@@ -51,6 +53,8 @@ func loginCommand(a *app) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVarP(&l.user, "username", "u", "", "`name` of the user (default: ask)")
+	f.StringP("password", "p", "", "refused, with what to do instead") // other tools have it
+	_ = f.MarkHidden("password")
 	f.BoolVar(&l.stdin, "password-stdin", false, "read the password from standard input (default: ask)")
 	f.BoolVar(&l.identity, "identity-token", false, "store a refresh token of the registry's token server in place of the password")
 	f.BoolVar(&l.show, "get-login", false, "print the name of the user that is logged in, and ask nobody")
