@@ -281,7 +281,7 @@ func (u *upload) cancel(ctx context.Context) {
 	if u.at == nil {
 		return
 	}
-	if u.remembered() && (ctx.Err() != nil) {
+	if u.remembered() && ctx.Err() != nil {
 		return
 	}
 	u.forget()

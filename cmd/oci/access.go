@@ -54,8 +54,8 @@ const (
 	patientBudget = 6 * time.Hour
 )
 
-// secret gives the flag that has something for one registry alone; "" if none is given.
-func (t *accessFlags) secret() string {
+// credential gives the flag that has a credential for whichever registry is asked; "" if none is given.
+func (t *accessFlags) credential() string {
 	switch {
 	case t.creds != "":
 		return "--creds"
@@ -63,10 +63,16 @@ func (t *accessFlags) secret() string {
 		return "--username"
 	case t.registryToken != "":
 		return "--registry-token"
-	case len(t.headers) > 0:
-		return "--header"
 	}
 	return ""
+}
+
+// secret gives the flag that has something for one registry alone, a credential or a header.
+func (t *accessFlags) secret() string {
+	if flag := t.credential(); flag != "" || len(t.headers) == 0 {
+		return flag
+	}
+	return "--header"
 }
 
 // registerAccess adds the flags; those that choose an image are not among them.

@@ -271,7 +271,7 @@ func writeArtifactFile(ctx context.Context, src transport.Source, dir *os.Root, 
 	if err != nil {
 		return err
 	}
-	err = errors.Join(copyProved(ctx, src, d, f), f.Close())
+	err = errors.Join(copyContent(ctx, src, d, f), f.Close())
 	if err == nil {
 		err = dir.Rename(partial, name)
 	}
@@ -283,16 +283,10 @@ func writeArtifactFile(ctx context.Context, src transport.Source, dir *os.Root, 
 	return nil
 }
 
-func copyProved(ctx context.Context, src transport.Source, d ispec.Descriptor, w io.Writer) error {
+func copyContent(ctx context.Context, src transport.Source, d ispec.Descriptor, w io.Writer) error {
 	r, err := src.Open(ctx, d)
 	if err != nil {
 		return err
 	}
-	defer r.Close()
-	v, err := image.NewVerifier(r, d)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(w, v)
-	return err
+	return copyProved(r, d, w)
 }

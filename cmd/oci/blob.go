@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -84,22 +83,9 @@ func blobDeleteCommand(a *app) *cobra.Command {
 		Args: atLeast(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withBlobs(cmd, args, t, func(ctx context.Context, c *distribution.Client, refs []reference.Ref) error {
-				done := deleted{Deleted: []string{}}
-				var errs []error
-				for _, ref := range refs {
-					if err := c.DeleteBlob(ctx, ref, ref.Digest); err != nil {
-						errs = append(errs, err)
-						continue
-					}
-					done.Deleted = append(done.Deleted, ref.String())
-					if !format.json() {
-						fmt.Fprintf(a.out, "deleted %s\n", ref)
-					}
-				}
-				if format.json() {
-					errs = append(errs, format.write(a.out, done))
-				}
-				return errors.Join(errs...)
+				return a.deleteEach(ctx, refs, format, func(ctx context.Context, ref reference.Ref) error {
+					return c.DeleteBlob(ctx, ref, ref.Digest)
+				})
 			})
 		},
 	}

@@ -142,6 +142,11 @@ func copyBlob(ctx context.Context, c *distribution.Client, ref reference.Ref, dg
 	if err != nil {
 		return err
 	}
+	return copyProved(r, d, w)
+}
+
+// copyProved writes the content d to w, proves it on the way, and closes r.
+func copyProved(r io.ReadCloser, d ispec.Descriptor, w io.Writer) error {
 	defer r.Close()
 	v, err := image.NewVerifier(r, d)
 	if err != nil {

@@ -93,10 +93,15 @@ func (a *app) deleteRefs(ctx context.Context, refs []reference.Ref, t transferFl
 	if err != nil {
 		return err
 	}
+	return a.deleteEach(ctx, refs, format, c.Delete)
+}
+
+// deleteEach deletes one after the other, goes on after a failure, and tells what is gone.
+func (a *app) deleteEach(ctx context.Context, refs []reference.Ref, format formatFlag, del func(context.Context, reference.Ref) error) error {
 	done := deleted{Deleted: []string{}}
 	var errs []error
 	for _, ref := range refs {
-		if err := c.Delete(ctx, ref); err != nil {
+		if err := del(ctx, ref); err != nil {
 			errs = append(errs, err)
 			if ctx.Err() != nil {
 				break

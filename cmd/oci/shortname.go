@@ -43,7 +43,7 @@ func (a *app) refer(ctx context.Context, arg string, t transferFlags) (reference
 			fmt.Fprintf(a.err, "%s is %s (%s)\n", quote(arg), ref, x.Source)
 			return ref, nil
 		case errors.Is(err, distribution.ErrNotFound):
-		case errors.Is(err, distribution.ErrUnauthorized) && a.anonymous(ctx, ref, t):
+		case errors.Is(err, distribution.ErrUnauthorized) && anonymous(ctx, ref, t):
 		default:
 			return reference.Ref{}, err
 		}
@@ -53,13 +53,13 @@ func (a *app) refer(ctx context.Context, arg string, t transferFlags) (reference
 		quote(arg), x.Source, strings.Join(x.Names, ", "), missing)
 }
 
-// anonymous tells whether there is no credential for the registry of ref.
-func (a *app) anonymous(ctx context.Context, ref reference.Ref, t transferFlags) bool {
-	o, err := a.clientOptions(t.accessFlags)
+// anonymous tells whether there is no credential for the registry of ref; the flags give none.
+func anonymous(ctx context.Context, ref reference.Ref, t transferFlags) bool {
+	k, err := keychain(t.authFile, t.network)
 	if err != nil {
 		return false
 	}
-	c, err := o.Credentials.Lookup(ctx, ref.Registry, ref.Repository)
+	c, err := k.Lookup(ctx, ref.Registry, ref.Repository)
 	return err == nil && c.Anonymous()
 }
 

@@ -28,7 +28,7 @@ func (s *sideFlags) apply(t *transferFlags, from, to place) error {
 	if to.inRegistry() {
 		dest.registry = to.ref.Registry
 	}
-	given := t.creds != "" || t.username != "" || t.registryToken != ""
+	given := t.credential() != ""
 	switch {
 	case src.registry == "" && src != hostAccess{}:
 		return usageErrorf(nil, "--src-creds and --src-tls-verify: %s is in no registry", from)

@@ -10,6 +10,9 @@ import (
 	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
+
+	"github.com/oci-pipeline/oci/distribution"
+	"github.com/oci-pipeline/oci/image/reference"
 )
 
 type syncFlags struct {
@@ -318,6 +321,15 @@ func (r *syncRun) digest(ctx context.Context, p place, t transferFlags) (digest.
 	return d.Digest, err
 }
 
+// means tells whether a tag of the destination means one of the digests.
+func means(ctx context.Context, c *distribution.Client, ref reference.Ref, digests []digest.Digest) (bool, error) {
+	if len(digests) == 0 {
+		return false, nil
+	}
+	d, err := c.ResolveTarget(ctx, ref)
+	return err == nil && slices.Contains(digests, d.Digest), err
+}
+
 // targetDigest gives what a destination means, asked where the copy would go: a mirror may have what the
 // registry lacks.
 func (r *syncRun) targetDigest(ctx context.Context, to place, t transferFlags) (digest.Digest, error) {
@@ -355,12 +367,7 @@ func (r *syncRun) prune(ctx context.Context, e *syncEntry, chosen []string) erro
 			continue
 		}
 		to := e.to.tagged(tag)
-		keep := false
-		if len(digests) > 0 {
-			var d ispec.Descriptor
-			d, err = c.ResolveTarget(ctx, to.ref)
-			keep = err == nil && slices.Contains(digests, d.Digest)
-		}
+		keep, err := means(ctx, c, to.ref, digests)
 		if keep {
 			continue
 		}
