@@ -113,6 +113,12 @@ const (
 )
 
 // statusError makes a StatusError of resp and closes its body.
+// Refused tells whether the registry refuses what was asked, as it would again: a status from 400 to 499,
+// and not that of a limit on the rate.
+func (e *StatusError) Refused() bool {
+	return e.Status >= 400 && e.Status < 500 && e.Status != http.StatusTooManyRequests
+}
+
 func statusError(resp *http.Response) *StatusError {
 	defer resp.Body.Close() //nolint:errcheck // nothing depends on the rest of it
 	e := &StatusError{

@@ -42,7 +42,7 @@ func (u *upload) start(ctx context.Context) (mounted bool, err error) {
 	from := u.p.mountFrom(u.d.Digest)
 	mounted, err = u.post(ctx, from)
 	var s *StatusError
-	if from != "" && errors.As(err, &s) && s.Status >= 400 && s.Status < 500 && s.Status != http.StatusTooManyRequests {
+	if from != "" && errors.As(err, &s) && s.Refused() {
 		return u.post(ctx, "")
 	}
 	return mounted, err

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/http"
 	"strconv"
 	"strings"
 
@@ -82,7 +81,7 @@ func (m moveFlags) carries(to place) (carry, must bool) {
 // refusals.
 func unasked(err error) bool {
 	var s *distribution.StatusError
-	return errors.As(err, &s) && s.Status >= 400 && s.Status < 500 && s.Status != http.StatusTooManyRequests
+	return errors.As(err, &s) && s.Refused()
 }
 
 // toRegistry is the options of a push.
