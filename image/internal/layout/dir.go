@@ -86,19 +86,33 @@ func (d *Dir) ReadFile(name string, limit int64) ([]byte, error) {
 // Replace puts raw in place of the file name by a rename: a reader sees the old or the new content
 // and nothing else, also if this process dies. Only one writer may do it at a time.
 func (d *Dir) Replace(name string, raw []byte, perm fs.FileMode) error {
-	next := name + ".new"
-	if err := d.root.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := d.writeNext(name, raw, perm); err != nil {
 		return err
 	}
-	f, err := d.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	return d.root.Rename(name+nextSuffix, name)
+}
+
+// nextSuffix is what a file is called before it has its name.
+const nextSuffix = ".new"
+
+// writeNext writes the file that is to have a name.
+func (d *Dir) writeNext(name string, raw []byte, perm fs.FileMode) error {
+	if err := d.removeNext(name); err != nil {
+		return err
+	}
+	f, err := d.OpenFile(name+nextSuffix, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(raw)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
+	return errors.Join(err, f.Close())
+}
+
+func (d *Dir) removeNext(name string) error {
+	if err := d.root.Remove(name + nextSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove what an edit left: %w", err)
 	}
-	return d.root.Rename(next, name)
+	return nil
 }
 
 // BlobPath gives where the blob d lies in a layout. d must have been proved (image.ValidateDigest).

@@ -5,9 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -104,7 +102,11 @@ func edited(raw []byte, change func(*Index) error) ([]byte, error) {
 // exchange puts next in place of the file name, and gives what was there, and what is there now. What was
 // there need not be want: then another has written it since, and it is nowhere but in what is given.
 func (d *Dir) exchange(ctx context.Context, name string, want, next []byte) (was, is []byte, err error) {
-	if err := d.prepare(name, next); err != nil {
+	perm := fs.FileMode(0o644)
+	if info, err := d.root.Lstat(name); err == nil {
+		perm = info.Mode().Perm() // umoci makes it for its owner alone
+	}
+	if err := d.writeNext(name, next, perm); err != nil {
 		return nil, nil, err
 	}
 	// One who writes often is seen here, before names are exchanged.
@@ -126,31 +128,4 @@ func (d *Dir) exchange(ctx context.Context, name string, want, next []byte) (was
 		return nil, nil, err
 	}
 	return was, next, d.removeNext(name)
-}
-
-// nextSuffix is what a file is called before it has its name.
-const nextSuffix = ".new"
-
-// prepare writes the file that is to have a name.
-func (d *Dir) prepare(name string, raw []byte) error {
-	if err := d.removeNext(name); err != nil {
-		return err
-	}
-	perm := fs.FileMode(0o644)
-	if info, err := d.root.Lstat(name); err == nil {
-		perm = info.Mode().Perm() // umoci makes it for its owner alone
-	}
-	f, err := d.OpenFile(name+nextSuffix, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(raw)
-	return errors.Join(err, f.Close())
-}
-
-func (d *Dir) removeNext(name string) error {
-	if err := d.root.Remove(name + nextSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove what an edit left: %w", err)
-	}
-	return nil
 }
