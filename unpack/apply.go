@@ -62,6 +62,9 @@ type Options struct {
 	// option userxattr, which is what a user namespace may mount. Overlay form only.
 	UserXattr bool
 	Limits    Limits
+	// Budget, if not nil, is what is left of Limits.TotalBytes: for layers of one image that are applied
+	// one by one, maybe at once. Unpack has its own.
+	Budget *Budget
 	// Log, if not nil, receives the tar-split log of the layer, from which with the files the tar
 	// can be rebuilt: see NewLogWriter and RebuildTar. ApplyLayer only.
 	Log io.Writer
@@ -113,12 +116,14 @@ type LayerResult struct {
 // kind, else it is what the kernel said (ENOSPC, EDQUOT, EMLINK, ENAMETOOLONG, ...).
 func ApplyLayer(ctx context.Context, layer image.Layer, blobs Blobs, root *Root, form Form, o Options) (LayerResult, error) {
 	o.Limits = o.Limits.withDefaults()
-	budget := o.Limits.TotalBytes
-	return applyLayer(ctx, layer, blobs, root, form, &o, &budget)
+	if o.Budget == nil {
+		o.Budget = NewBudget(o.Limits)
+	}
+	return applyLayer(ctx, layer, blobs, root, form, &o)
 }
 
-func applyLayer(ctx context.Context, layer image.Layer, blobs Blobs, root *Root, form Form, o *Options, budget *int64) (LayerResult, error) {
-	res, err := applyStream(ctx, layer, blobs, root, form, o, budget)
+func applyLayer(ctx context.Context, layer image.Layer, blobs Blobs, root *Root, form Form, o *Options) (LayerResult, error) {
+	res, err := applyStream(ctx, layer, blobs, root, form, o)
 	if err != nil {
 		return LayerResult{}, locate(err, layer.Descriptor.Digest, o.Index)
 	}
@@ -143,7 +148,7 @@ type members struct {
 	stream  *stream
 	log     *splitLog
 	limits  *Limits
-	budget  *int64
+	budget  *Budget
 	entries int64
 	local   bool // the last error came from making files, not from the tar
 }
@@ -194,7 +199,7 @@ func (m *members) each(apply func(*entry, *payload) error) error {
 			return tarError(t, err)
 		}
 		if m.entries++; m.entries > m.limits.Entries {
-			return fail("apply", h.Name, spec.Clause{}, ErrLimit, "the layer has more than %d entries", m.limits.Entries)
+			return overrun(h.Name, spec.Clause{}, "entries", m.limits.Entries, m.entries, "the layer has more entries")
 		}
 		if err := m.one(tr, t, h, apply); err != nil {
 			return err
@@ -211,8 +216,8 @@ func (m *members) one(tr *tar.Reader, t *tap, h *tar.Header, apply func(*entry, 
 	}
 	if e.sparse {
 		// The holes are not in the stream that its limits bound.
-		if *m.budget -= e.size; *m.budget < 0 {
-			return fail("apply", h.Name, spec.Clause{}, ErrLimit, "sparse files with more than %d bytes", m.limits.TotalBytes)
+		if err := m.budget.take(e.size); err != nil {
+			return &Error{Op: "apply", Subject: h.Name, Err: err}
 		}
 	}
 	t.flush()

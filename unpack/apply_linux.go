@@ -15,7 +15,7 @@ import (
 )
 
 // applyStream joins a layer's stream with what makes files of it.
-func applyStream(ctx context.Context, layer image.Layer, blobs Blobs, root *Root, form Form, o *Options, budget *int64) (LayerResult, error) {
+func applyStream(ctx context.Context, layer image.Layer, blobs Blobs, root *Root, form Form, o *Options) (LayerResult, error) {
 	s, err := openStream(ctx, layer, blobs, o)
 	if err != nil {
 		return LayerResult{}, err
@@ -30,7 +30,7 @@ func applyStream(ctx context.Context, layer image.Layer, blobs Blobs, root *Root
 		a.warn.entry("", "the compression is not what the media type says",
 			"mediaType", layer.Descriptor.MediaType, "found", s.result.Compression)
 	}
-	m := &members{stream: s, log: newSplitLog(o.Log, o.Limits.LogBytes), limits: &o.Limits, budget: budget}
+	m := &members{stream: s, log: newSplitLog(o.Log, o.Limits.LogBytes), limits: &o.Limits, budget: o.Budget}
 	if err := m.each(a.apply); err != nil {
 		if m.local {
 			return LayerResult{}, err
@@ -47,9 +47,6 @@ func applyStream(ctx context.Context, layer image.Layer, blobs Blobs, root *Root
 		if err := m.log.flush(); err != nil {
 			return LayerResult{}, err
 		}
-	}
-	if *budget -= s.result.Bytes; *budget < 0 {
-		return LayerResult{}, fail("apply", "", spec.Clause{}, ErrLimit, "the layers together have more than %d bytes uncompressed", o.Limits.TotalBytes)
 	}
 	res := a.result()
 	res.Layer, res.Entries, res.Bytes = layer, m.entries, s.result.Bytes

@@ -101,7 +101,10 @@ func (g gzipReader) Read(p []byte) (int, error) {
 func (gzipReader) Close() error { return nil }
 
 // zstdReader names the errors of the decoder.
-type zstdReader struct{ d *zstd.Decoder }
+type zstdReader struct {
+	d      *zstd.Decoder
+	window int64
+}
 
 // newZstd decodes in the calling goroutine. window bounds what a frame header of 14 bytes can make
 // the decoder allocate; its own default would be 512 MiB.
@@ -113,15 +116,23 @@ func newZstd(r io.Reader, window int64) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, compressionError(image.Zstd, err)
 	}
-	return &zstdReader{d}, nil
+	return &zstdReader{d, window}, nil
 }
 
 func (z *zstdReader) Read(p []byte) (int, error) {
 	n, err := z.d.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = compressionError(image.Zstd, err)
+		err = z.explain(err)
 	}
 	return n, err
+}
+
+// explain names an error. How large a window was asked for the decoder does not tell.
+func (z *zstdReader) explain(err error) error {
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+		return exceeded("window", z.window, 0, "zstd: a frame asks for a larger window")
+	}
+	return compressionError(image.Zstd, err)
 }
 
 func (z *zstdReader) Close() error {
@@ -151,8 +162,6 @@ func compressionError(c image.Compression, err error) error {
 	switch {
 	case errors.As(err, &src):
 		return src
-	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
-		return fmt.Errorf("%w: zstd: the window is larger than allowed: %w", ErrLimit, err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%w: %s: the stream is cut short", ErrCompression, c)
 	}

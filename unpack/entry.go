@@ -1,6 +1,7 @@
 package unpack
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -80,7 +81,7 @@ func decodeKind(e *entry, h *tar.Header, limits *Limits) (err error) {
 	case regular:
 		e.sparse = isSparse(h)
 		if e.size > limits.FileBytes {
-			return fail("apply", h.Name, spec.LayerTar, ErrLimit, "the file has %d bytes, more than %d", e.size, limits.FileBytes)
+			return overrun(h.Name, spec.LayerTar, "file", limits.FileBytes, e.size, "the file is larger")
 		}
 	case symlink:
 		if h.Linkname == "" || strings.ContainsRune(h.Linkname, 0) {
@@ -88,7 +89,9 @@ func decodeKind(e *entry, h *tar.Header, limits *Limits) (err error) {
 		}
 		e.link = h.Linkname
 	case hardlink:
-		if e.link, err = cleanPath(h.Linkname, limits); err != nil {
+		if e.link, err = cleanPath(h.Linkname, limits); errors.Is(err, ErrLimit) {
+			return err
+		} else if err != nil {
 			return fail("apply", h.Name, spec.LayerHardlink, ErrUnsafePath, "hardlink to %q", h.Linkname)
 		}
 		if e.link == "" {
@@ -157,7 +160,7 @@ func checkXattrs(e *entry, name string, limits *Limits) error {
 		sum += int64(len(x.value))
 	}
 	if sum > limits.XattrBytes {
-		return fail("apply", name, spec.LayerAttributes, ErrLimit, "%d bytes of xattrs, more than %d", sum, limits.XattrBytes)
+		return overrun(name, spec.LayerAttributes, "xattr", limits.XattrBytes, sum, "the entry has more bytes of xattrs")
 	}
 	return nil
 }
@@ -168,8 +171,8 @@ func cleanPath(name string, limits *Limits) (string, error) {
 	switch {
 	case name == "":
 		return "", fail("apply", name, spec.LayerTar, ErrUnsafePath, "the name is empty")
-	case len(name) > limits.NameBytes:
-		return "", fail("apply", name[:min(64, len(name))], spec.LayerTar, ErrLimit, "the name has %d bytes, more than %d", len(name), limits.NameBytes)
+	case int64(len(name)) > limits.NameBytes:
+		return "", overrun(name[:min(64, len(name))], spec.LayerTar, "name", limits.NameBytes, int64(len(name)), "the name that begins so is longer")
 	case strings.IndexByte(name, 0) >= 0:
 		return "", fail("apply", name, spec.LayerTar, ErrUnsafePath, "the name has a NUL byte")
 	}
@@ -190,8 +193,8 @@ func cleanPath(name string, limits *Limits) (string, error) {
 }
 
 func checkDepth(name string, depth int, limits *Limits) error {
-	if depth > limits.Depth {
-		return fail("apply", name, spec.LayerTar, ErrLimit, "%d components, more than %d", depth, limits.Depth)
+	if int64(depth) > limits.Depth {
+		return overrun(name, spec.LayerTar, "depth", limits.Depth, int64(depth), "the name has more components")
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ var (
 	ErrDiffID      = errors.New("the uncompressed layer has another digest than the config says")
 	ErrUnsafePath  = errors.New("unsafe path")
 	ErrTar         = errors.New("malformed tar")
-	ErrLimit       = errors.New("limit exceeded")
+	ErrLimit       = errors.New("limit exceeded") // a *LimitError says which
 	ErrCompression = errors.New("bad compression")
 	ErrWhiteout    = errors.New("invalid whiteout")
 	ErrLink        = errors.New("invalid hardlink")

@@ -36,6 +36,7 @@ type splitLog struct {
 	crc   hash.Hash64
 	line  []byte
 	pos   int
+	limit int64
 	left  int64 // raw bytes that may still be stored
 	sum   [8]byte
 	error error
@@ -46,7 +47,7 @@ func newSplitLog(w io.Writer, limit int64) *splitLog {
 	if w == nil {
 		return nil
 	}
-	return &splitLog{w: bufio.NewWriterSize(w, 64<<10), crc: crc64.New(storage.CRCTable), left: limit}
+	return &splitLog{w: bufio.NewWriterSize(w, 64<<10), crc: crc64.New(storage.CRCTable), limit: limit, left: limit}
 }
 
 // segment stores raw bytes of the tar.
@@ -55,7 +56,7 @@ func (l *splitLog) segment(b []byte) {
 		return
 	}
 	if l.left -= int64(len(b)); l.left < 0 {
-		l.error = fmt.Errorf("%w: headers and padding of the layer", ErrLimit)
+		l.error = exceeded("log", l.limit, l.limit-l.left, "the layer has more bytes of headers and padding")
 		return
 	}
 	l.line = append(l.line[:0], `{"type":2,"payload":"`...)

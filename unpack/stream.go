@@ -71,7 +71,7 @@ func openStream(ctx context.Context, layer image.Layer, blobs Blobs, o *Options)
 	if s.result.Compression != image.Uncompressed || layer.DiffID != layer.Descriptor.Digest {
 		s.diff = diff
 	}
-	s.tar = newPump(&growth{r: s.dec, in: in, limits: &o.Limits, total: &s.result.Bytes}, s.diff, plainChunks, plainChunk)
+	s.tar = newPump(&growth{r: s.dec, in: in, limits: &o.Limits, budget: o.Budget, total: &s.result.Bytes}, s.diff, plainChunks, plainChunk)
 	return s, nil
 }
 
@@ -162,6 +162,7 @@ type growth struct {
 	r      io.Reader
 	in     *meter
 	limits *Limits
+	budget *Budget
 	total  *int64
 }
 
@@ -170,12 +171,18 @@ func (g *growth) Read(p []byte) (int, error) {
 	*g.total += int64(n)
 	switch out := *g.total; {
 	case out > g.limits.LayerBytes:
-		return 0, fmt.Errorf("%w: the layer has more than %d bytes uncompressed", ErrLimit, g.limits.LayerBytes)
-	case out > g.limits.RatioFrom && out/max(g.in.n, 1) >= g.limits.Ratio:
-		return 0, fmt.Errorf("%w: decompression bomb: %d bytes became %d, more than %d times as many", ErrLimit, g.in.n, out, g.limits.Ratio)
+		return 0, exceeded("layer", g.limits.LayerBytes, out, "the layer has more bytes uncompressed")
+	case out > g.limits.RatioFrom && factor(out, g.in.n) > g.limits.Ratio:
+		return 0, exceeded("ratio", g.limits.Ratio, factor(out, g.in.n), fmt.Sprintf("decompression bomb (%d bytes became %d), factor", g.in.n, out))
+	}
+	if lerr := g.budget.take(int64(n)); lerr != nil {
+		return 0, lerr
 	}
 	return n, err
 }
+
+// factor is by how much in became out, rounded up.
+func factor(out, in int64) int64 { return (out-1)/max(in, 1) + 1 }
 
 // warnings logs what is odd about a layer, each kind of thing a bounded number of times: names
 // come from the image, and a hostile one has millions.

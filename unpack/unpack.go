@@ -35,6 +35,7 @@ func Unpack(ctx context.Context, layers []image.Layer, blobs Blobs, dir string, 
 		return Rootfs{}, fail("unpack", dir, spec.Clause{}, ErrDescriptor, "a log belongs to one layer")
 	}
 	o.Limits = o.Limits.withDefaults()
+	o.Budget = NewBudget(o.Limits)
 	made, err := makeTarget(dir)
 	if err != nil {
 		return Rootfs{}, &Error{Op: "unpack", Subject: dir, Err: err}
@@ -52,11 +53,10 @@ func Unpack(ctx context.Context, layers []image.Layer, blobs Blobs, dir string, 
 	if err := root.initialise(&o); err != nil {
 		return Rootfs{}, &Error{Op: "unpack", Subject: dir, Err: err}
 	}
-	budget := o.Limits.TotalBytes
 	res := Rootfs{dir: dir}
 	for i, layer := range layers {
 		o.Index = i + 1
-		done, err := applyLayer(ctx, layer, blobs, root, Merged, &o, &budget)
+		done, err := applyLayer(ctx, layer, blobs, root, Merged, &o)
 		if err != nil {
 			return Rootfs{}, err
 		}

@@ -1,7 +1,6 @@
 package unpack
 
 import (
-	"fmt"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -99,8 +98,8 @@ func (a *applier) touch(d *dir, name string, c *dir) error {
 
 // implicit makes a directory that the layer has no entry for, in place of whatever is there.
 func (a *applier) implicit(d *dir, name string, occupied bool) (*dir, string, error) {
-	if strings.Count(d.path, "/")+2 > a.o.Limits.Depth {
-		return nil, "", fmt.Errorf("%w: %d directories deep", ErrLimit, a.o.Limits.Depth)
+	if deep := int64(strings.Count(d.path, "/") + 2); deep > a.o.Limits.Depth {
+		return nil, "", exceeded("depth", a.o.Limits.Depth, deep, "symbolic links lead deeper")
 	}
 	hiding := false
 	if occupied {
