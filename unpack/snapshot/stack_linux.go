@@ -50,12 +50,22 @@ func (s *Store) stack(ctx context.Context, layers []image.Layer, markers []*mark
 		if m.OpaqueRoot {
 			dirs = nil
 		}
-		dirs = append(dirs, own)
+		dirs = append(withoutDir(dirs, own), own)
 		if extra != "" {
 			dirs = append(dirs, extra)
 		}
 	}
 	return dirs, nil
+}
+
+// withoutDir takes a directory out that comes again further up, in an image that has a layer twice: overlayfs
+// refuses to have it twice ("conflicting lowerdir path"). What the lower one shows the upper one hides,
+// entry by entry, and what the lower one hides the upper one hides too.
+func withoutDir(dirs []string, again string) []string {
+	if !slices.Contains(dirs, again) {
+		return dirs
+	}
+	return slices.DeleteFunc(slices.Clone(dirs), func(d string) bool { return d == again })
 }
 
 // extra gives the directory to stack above the layer at own, "" if it is not needed.
