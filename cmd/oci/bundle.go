@@ -55,6 +55,7 @@ func bundleCommand(a *app) *cobra.Command {
 	t.register(cmd.Flags())
 	t.registerQuiet(cmd.Flags())
 	registerPull(cmd, &policy)
+	a.registerLimits(cmd.Flags())
 	cmd.Flags().StringVar(&labels, "labels", labels, "labels of the image that steer some runtime: `policy` refuse, drop or allow")
 	c.register(cmd.Flags())
 	cmd.Flags().BoolVarP(&c.o.Terminal, "tty", "t", false, "the process has a terminal")

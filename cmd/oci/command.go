@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oci-pipeline/oci/distribution"
+	"github.com/oci-pipeline/oci/unpack"
 )
 
 // app is one invocation: its streams and the values of the flags that every verb has.
@@ -27,6 +28,7 @@ type app struct {
 	logFile  *os.File
 	notes    notes
 	start    time.Time // of the command
+	limits   unpack.Limits
 
 	clientsMu sync.Mutex
 	clients   map[string]*distribution.Client // by the flags that they were made of
@@ -87,6 +89,7 @@ func verbs() []verb {
 		{"version", groupTool, false, versionCommand},
 		{"exit-status", "", false, exitStatusTopic},
 		{"output", "", false, outputTopic},
+		{"limits", "", false, limitsTopic},
 		{"man", "", false, manCommand},
 	}...)
 }
@@ -99,7 +102,8 @@ func (a *app) root(args []string) *cobra.Command {
 		Short: "Pull, unpack, bundle and run container images, without a daemon",
 		Long: "oci takes a container image from a registry to a running container, without a daemon,\n" +
 			"and proves every step: sizes, digests and DiffIDs are checked before anything is published.\n" +
-			"`oci help exit-status` tells what exit statuses mean, `oci help output` what is printed.",
+			"`oci help exit-status` tells what exit statuses mean, `oci help output` what is printed,\n" +
+			"`oci help limits` what bounds the unpacking of images.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,

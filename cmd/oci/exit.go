@@ -147,6 +147,9 @@ func hintFor(err error) string {
 		}
 		return "`oci pull` fetches an image into the store, `oci images` lists what it has"
 	}
+	if over := (*unpack.LimitError)(nil); errors.As(err, &over) {
+		return limitHint(over)
+	}
 	row, _ := lookUp(err)
 	return row.hint
 }

@@ -46,6 +46,7 @@ func runCommand(a *app) *cobra.Command {
 		},
 	}
 	f.registerRun(cmd)
+	a.registerLimits(cmd.Flags())
 	return cmd
 }
 

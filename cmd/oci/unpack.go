@@ -54,6 +54,7 @@ func unpackCommand(a *app) *cobra.Command {
 	t.register(cmd.Flags())
 	t.registerQuiet(cmd.Flags())
 	registerPull(cmd, &policy)
+	a.registerLimits(cmd.Flags())
 	format.registerOutput(cmd.Flags())
 	return cmd
 }
@@ -94,7 +95,7 @@ func (a *app) unpack(ctx context.Context, s *store.Store, img image.Image, dir s
 // unpackOptions are those of this process: a user namespace cannot make devices, and one with a
 // single id cannot give files to others.
 func (a *app) unpackOptions() unpack.Options {
-	o := unpack.Options{Logger: a.log}
+	o := unpack.Options{Logger: a.log, Limits: a.limits}
 	if rootless() {
 		o.Devices = unpack.DeviceSkip
 		o.Logger = slog.New(&deviceLog{Handler: a.log.Handler()})
