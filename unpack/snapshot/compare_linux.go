@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/oci-pipeline/oci/unpack/snapshot/internal/merge"
 )
 
 // changedSince gives a path of a layer's directory that was changed after the record was written, "" if none was.
@@ -165,19 +167,19 @@ func leafOf(parent int, path string, st *unix.Stat_t) (leaf, error) {
 	if err != nil {
 		return l, err
 	}
-	f := &found{fd: fd}
-	defer f.close()
+	f := &merge.File{FD: fd}
+	defer f.Close()
 	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
 		buf := make([]byte, unix.PathMax)
 		n, err := unix.Readlinkat(fd, "", buf)
 		l.link = string(buf[:max(n, 0)])
 		return l, err
 	}
-	list, err := f.xattrs()
+	list, err := f.Xattrs()
 	if err != nil {
 		return l, err
 	}
-	opaque, err := f.isOpaque(false)
+	opaque, err := f.IsOpaque()
 	l.xattrs = fmt.Sprintf("%q %v", list, opaque)
 	return l, err
 }

@@ -12,8 +12,18 @@
 // directory of its own under chains/, named by the ChainID and stacked right above the layer: the
 // attributes of directories that the layer only passes through, and hardlinks to files of lower layers.
 //
+// A root filesystem is made of the layer directories in one of two ways.
+//
 // [Mount] gives an overlay mount that is attached nowhere, as a file descriptor; it is gone when the
-// last descriptor and attachment are. Nothing needs cleaning up after a crash.
+// last descriptor and attachment are. Nothing needs cleaning up after a crash. It takes any number of
+// layers on every kernel (internal/overlay). With id maps it shows the layers through idmapped mounts,
+// so that one layer directory serves containers in different user namespaces; what they write
+// belongs to ids of the host, on disk too.
+//
+// [Copy] is for where overlayfs or idmapped mounts are not to be had, which [ErrOverlay] of Mount says: an
+// ordinary directory that holds what the mount would show. Blocks are shared with the layers where the file
+// system can (XFS, btrfs), else copied. It is the caller's to remove; a process that dies while it copies
+// leaves part of one.
 //
 // The package does not decide which layers are still wanted: who calls Prune must know the images
 // and the containers.

@@ -73,7 +73,24 @@ func sameForms(tb testing.TB, layers []image.Layer, blobs unpack.Blobs) map[stri
 	for _, line := range tartest.Diff(got, want) {
 		tb.Error("overlay against merged: " + line)
 	}
+	for _, line := range tartest.Diff(copied(tb, CopyOptions{Layers: dirs}), want) {
+		tb.Error("copy against merged: " + line)
+	}
 	return want
+}
+
+// copied gives the tree of a copy of the layers.
+func copied(tb testing.TB, o CopyOptions) map[string]tartest.Node {
+	tb.Helper()
+	dir := filepath.Join(tb.TempDir(), "copy")
+	if _, err := Copy(tb.Context(), dir, o); err != nil {
+		tb.Fatal(err)
+	}
+	nodes, err := tartest.Tree(dir)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return nodes
 }
 
 // TestBothForms is a table of what a layer by itself cannot say, or could say wrongly.
@@ -126,7 +143,7 @@ func TestBothForms(t *testing.T) {
 	}
 }
 
-// TestIS_T6_H25_random compares both forms on generated layers: all at once beside each other, and one after the
+// TestIS_T6_H25_random compares both forms, and a copy, on generated layers: all at once beside each other, and one after the
 // other.
 func TestIS_T6_H25_random(t *testing.T) {
 	needRoot(t)
@@ -172,6 +189,9 @@ func TestIS_T6_H25_random(t *testing.T) {
 		}
 		if diff := tartest.Diff(mounted(t, dirs), want); len(diff) > 0 {
 			t.Errorf("seed %d: overlay against merged:\n%s\nlayers:\n%s", seed, strings.Join(diff, "\n"), strings.Join(text, "\n"))
+		}
+		if diff := tartest.Diff(copied(t, CopyOptions{Layers: dirs, Unshared: seed%2 == 0}), want); len(diff) > 0 {
+			t.Errorf("seed %d: copy against merged:\n%s\nlayers:\n%s", seed, strings.Join(diff, "\n"), strings.Join(text, "\n"))
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/unpack"
 )
 
 const chainFile = "chain.json"
@@ -20,12 +21,30 @@ type chain struct {
 
 // MountOptions describe an overlay mount; Linux has them.
 type MountOptions struct {
-	Layers      []string
-	Upper, Work string
-	ReadOnly    bool
-	UserXattr   bool
-	Scratch     string
-	Options     []string
+	Layers         []string
+	Upper, Work    string
+	ReadOnly       bool
+	UserXattr      bool
+	Scratch        string
+	Options        []string
+	UIDMap, GIDMap []unpack.IDMap
+}
+
+// CopyOptions describe a copy of a stack of layers; of layer directories, which are made on Linux.
+type CopyOptions struct {
+	Layers         []string
+	UIDMap, GIDMap []unpack.IDMap
+	Unshared       bool
+}
+
+// Copied says what Copy made.
+type Copied struct {
+	Entries, Shared, Copied, LostXattrs int64
+}
+
+// Copy gives errors.ErrUnsupported.
+func Copy(context.Context, string, CopyOptions) (Copied, error) {
+	return Copied{}, &Error{Op: "copy", Err: errors.ErrUnsupported}
 }
 
 // Mount gives errors.ErrUnsupported.

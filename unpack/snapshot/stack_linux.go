@@ -17,6 +17,7 @@ import (
 	"github.com/oci-pipeline/oci/conformance/spec"
 	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/unpack"
+	"github.com/oci-pipeline/oci/unpack/snapshot/internal/merge"
 )
 
 const chainFile = "chain.json"
@@ -132,14 +133,14 @@ func readChain(dir string, diffIDs []digest.Digest) (chain, error) {
 
 // builder makes the directory that settles what a layer leaves to the layers below it.
 type builder struct {
-	lower    *view // what is below the layer
-	whole    *view // with the layer
+	lower    *merge.View // what is below the layer
+	whole    *merge.View // with the layer
 	dst      int
 	implicit map[string]bool
 	links    [][2][]byte
 	marked   [][]byte
-	dirs     []string          // made in dst, parents first
-	source   map[string]*found // whose attributes they get
+	dirs     []string               // made in dst, parents first
+	source   map[string]*merge.File // whose attributes they get
 
 	dirsBelow []string         // the layer directories below
 	copies    map[inode]string // files of the layers below that are in dst, by their name there
@@ -150,7 +151,7 @@ func newBuilder(dst string, lower []string, own string, m *marker) (*builder, er
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{dst: fd, implicit: map[string]bool{}, links: m.Links, marked: m.Whiteouts, source: map[string]*found{}}
+	b := &builder{dst: fd, implicit: map[string]bool{}, links: m.Links, marked: m.Whiteouts, source: map[string]*merge.File{}}
 	b.dirsBelow, b.copies = lower, map[inode]string{}
 	for _, p := range m.Implicit {
 		b.implicit[string(p)] = true
@@ -159,8 +160,8 @@ func newBuilder(dst string, lower []string, own string, m *marker) (*builder, er
 	if m.OpaqueRoot {
 		whole = []string{own}
 	}
-	if b.lower, err = openView(lower); err == nil {
-		b.whole, err = openView(whole)
+	if b.lower, err = merge.Open(lower); err == nil {
+		b.whole, err = merge.Open(whole)
 	}
 	if err != nil {
 		b.close()
@@ -171,10 +172,10 @@ func newBuilder(dst string, lower []string, own string, m *marker) (*builder, er
 
 func (b *builder) close() {
 	for _, f := range b.source {
-		f.close()
+		f.Close()
 	}
-	b.lower.close()
-	b.whole.close()
+	b.lower.Close()
+	b.whole.Close()
 	unix.Close(b.dst)
 }
 
@@ -217,36 +218,36 @@ func (b *builder) build() (empty bool, err error) {
 // sameAttributes tells whether a directory without an entry has the attributes of the one below
 // already, or there is none below.
 func (b *builder) sameAttributes(path string) (bool, error) {
-	low, err := b.lower.find(path)
+	low, err := b.lower.Find(path)
 	if err == unix.ENOENT {
 		return true, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	defer low.close()
-	if low.st.Mode&unix.S_IFMT != unix.S_IFDIR {
+	defer low.Close()
+	if low.Stat.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return true, nil
 	}
-	top, err := b.whole.find(path)
+	top, err := b.whole.Find(path)
 	if err != nil {
 		return false, err
 	}
-	defer top.close()
-	if low.st.Mode != top.st.Mode || low.st.Uid != top.st.Uid || low.st.Gid != top.st.Gid || low.st.Mtim != top.st.Mtim {
+	defer top.Close()
+	if low.Stat.Mode != top.Stat.Mode || low.Stat.Uid != top.Stat.Uid || low.Stat.Gid != top.Stat.Gid || low.Stat.Mtim != top.Stat.Mtim {
 		return false, nil
 	}
-	lx, err := low.xattrs()
+	lx, err := low.Xattrs()
 	if err != nil {
 		return false, err
 	}
-	tx, err := top.xattrs()
+	tx, err := top.Xattrs()
 	return slices.Equal(lx, tx), err
 }
 
 // merge makes a directory that holds whiteouts a merged one, if it is not: overlayfs lists them else.
 func (b *builder) merge(path string) error {
-	n, err := b.whole.count(path)
+	n, err := b.whole.Count(path)
 	if err != nil || n != 1 || path == "" {
 		return err
 	}
@@ -266,15 +267,15 @@ func (b *builder) dir(path string) error {
 	}
 	view := b.whole
 	if b.implicit[path] {
-		if f, err := b.lower.find(path); err == nil {
-			isDir := f.st.Mode&unix.S_IFMT == unix.S_IFDIR
-			f.close()
+		if f, err := b.lower.Find(path); err == nil {
+			isDir := f.Stat.Mode&unix.S_IFMT == unix.S_IFDIR
+			f.Close()
 			if isDir {
 				view = b.lower
 			}
 		}
 	}
-	f, err := view.find(path)
+	f, err := view.Find(path)
 	if err != nil {
 		return err
 	}
@@ -293,10 +294,10 @@ func (b *builder) dir(path string) error {
 
 // link copies the file that a hardlink means, and gives it all its names that are still there.
 func (b *builder) link(name, target string) error {
-	low, err := b.lower.find(target)
-	if err == unix.ENOENT || err == nil && low.st.Mode&unix.S_IFMT == unix.S_IFDIR {
+	low, err := b.lower.Find(target)
+	if err == unix.ENOENT || err == nil && low.Stat.Mode&unix.S_IFMT == unix.S_IFDIR {
 		if err == nil {
-			low.close()
+			low.Close()
 		}
 		return &unpack.Error{
 			Op: "apply", Subject: name, Clause: spec.LayerHardlink,
@@ -306,8 +307,8 @@ func (b *builder) link(name, target string) error {
 	if err != nil {
 		return err
 	}
-	defer low.close()
-	inode := inode{low.st.Dev, low.st.Ino}
+	defer low.Close()
+	inode := inode{low.Stat.Dev, low.Stat.Ino}
 	if first, ok := b.copies[inode]; ok {
 		return b.linkTo(first, name)
 	}
@@ -320,7 +321,7 @@ func (b *builder) link(name, target string) error {
 		return err
 	}
 	defer unix.Close(parent)
-	if err := low.copyTo(parent, base); err != nil {
+	if err := low.CopyTo(parent, base); err != nil {
 		return err
 	}
 	b.copies[inode] = name
@@ -365,9 +366,9 @@ func (b *builder) linkTo(from, to string) error {
 
 // names are all names that a file has in the layers below: overlayfs would leave those that are not linked here with the old file. A
 // search is needed only where there are more than the one that is known.
-func (b *builder) names(low *found, known string) ([]string, error) {
+func (b *builder) names(low *merge.File, known string) ([]string, error) {
 	names := []string{known}
-	if low.st.Nlink < 2 {
+	if low.Stat.Nlink < 2 {
 		return names, nil
 	}
 	for _, dir := range b.dirsBelow {
@@ -379,7 +380,7 @@ func (b *builder) names(low *found, known string) ([]string, error) {
 			if err := unix.Lstat(p, &st); err != nil {
 				return err
 			}
-			if rel := strings.TrimPrefix(p, dir+"/"); st.Ino == low.st.Ino && st.Dev == low.st.Dev && rel != known {
+			if rel := strings.TrimPrefix(p, dir+"/"); st.Ino == low.Stat.Ino && st.Dev == low.Stat.Dev && rel != known {
 				names = append(names, rel)
 			}
 			return nil
@@ -392,13 +393,13 @@ func (b *builder) names(low *found, known string) ([]string, error) {
 }
 
 // visible tells whether path still shows low with the layer on top.
-func (b *builder) visible(path string, low *found) bool {
-	top, err := b.whole.find(path)
+func (b *builder) visible(path string, low *merge.File) bool {
+	top, err := b.whole.Find(path)
 	if err != nil {
 		return false
 	}
-	defer top.close()
-	return top.st.Ino == low.st.Ino && top.st.Dev == low.st.Dev
+	defer top.Close()
+	return top.Stat.Ino == low.Stat.Ino && top.Stat.Dev == low.Stat.Dev
 }
 
 // parent opens the directory of path in dst.
@@ -431,7 +432,7 @@ func (b *builder) attributes(path string) error {
 		}
 		defer unix.Close(fd)
 	}
-	return b.source[path].attributesTo(fd)
+	return b.source[path].AttributesTo(fd, merge.IDs{})
 }
 
 // cut cuts a path at its last slash; dir is "" at the root.

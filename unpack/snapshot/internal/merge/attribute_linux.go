@@ -1,0 +1,221 @@
+package merge
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-pipeline/oci/unpack"
+)
+
+// IDs turn the ids that files have in the layers into those that they get. The zero value leaves them.
+type IDs struct {
+	UIDs, GIDs []unpack.IDMap
+}
+
+// none tells whether the ids stay as they are.
+func (i IDs) none() bool { return i.UIDs == nil && i.GIDs == nil }
+
+// of maps the owner of a file. An id that is in no range gives unpack.ErrOwner.
+func (i IDs) of(uid, gid uint32) (int, int, error) {
+	u, okU := mapID(i.UIDs, uid)
+	g, okG := mapID(i.GIDs, gid)
+	if !okU || !okG {
+		return 0, 0, fmt.Errorf("%w: owner %d:%d is in no range of the id maps; widen them", unpack.ErrOwner, uid, gid)
+	}
+	return int(u), int(g), nil
+}
+
+func mapID(m []unpack.IDMap, id uint32) (uint32, bool) {
+	for _, r := range m {
+		if id >= r.ContainerID && id-r.ContainerID < r.Size {
+			return r.HostID + (id - r.ContainerID), true
+		}
+	}
+	return id, m == nil
+}
+
+// xattr is an extended attribute; Value is raw.
+type xattr struct{ name, value string }
+
+// xattrReader reads extended attributes into one buffer.
+type xattrReader struct {
+	buf []byte
+}
+
+// maxXattr is the kernel's own limit on the list of names, and on a value (XATTR_LIST_MAX, XATTR_SIZE_MAX).
+const maxXattr = 64 << 10
+
+// read gives the attributes of the file at path, sorted by name, without those of overlayfs and of the host.
+func (r *xattrReader) read(path string) ([]xattr, error) {
+	if r.buf == nil {
+		r.buf = make([]byte, maxXattr)
+	}
+	n, err := unix.Listxattr(path, r.buf)
+	if err == unix.ENOTSUP || err == nil && n == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list []xattr
+	names := strings.Split(strings.TrimSuffix(string(r.buf[:n]), "\x00"), "\x00")
+	slices.Sort(names)
+	for _, name := range names {
+		if name == "" || name == "security.selinux" || strings.HasPrefix(name, "trusted.overlay.") || strings.HasPrefix(name, "user.overlay.") {
+			continue
+		}
+		m, err := unix.Getxattr(path, name, r.buf)
+		if err != nil {
+			return nil, fmt.Errorf("xattr %q: %w", name, err)
+		}
+		list = append(list, xattr{name, string(r.buf[:m])})
+	}
+	return list, nil
+}
+
+// Xattrs gives name and value of the extended attributes, sorted by name, without those of overlayfs and of the host.
+func (f *File) Xattrs() ([][2]string, error) {
+	var r xattrReader
+	list, err := r.read(procFD(f.FD))
+	var out [][2]string
+	for _, x := range list {
+		out = append(out, [2]string{x.name, x.value})
+	}
+	return out, err
+}
+
+// mapped gives the value that an attribute has where ids are mapped; ok is false for one that means nothing there.
+func (i IDs) mapped(x xattr) (value string, ok bool) {
+	switch {
+	case i.none():
+		return x.value, true
+	case x.name == "security.capability":
+		return i.capability(x.value)
+	case x.name == "system.posix_acl_access", x.name == "system.posix_acl_default":
+		return i.acl(x.value)
+	}
+	return x.value, true
+}
+
+// Revisions of security.capability (linux/capability.h, struct vfs_ns_cap_data).
+const (
+	capRevisionMask = 0xFF000000
+	capRevision2    = 0x02000000
+	capRevision3    = 0x03000000
+	capSize2        = 20
+	capSize3        = 24
+)
+
+// capability binds a file's capabilities to the user namespace whose root is the mapped id 0: those of the
+// older revision count only outside of user namespaces (capabilities(7), namespaced file capabilities).
+func (i IDs) capability(value string) (string, bool) {
+	b := []byte(value)
+	root := uint32(0)
+	switch {
+	case len(b) == capSize2 && binary.LittleEndian.Uint32(b)&capRevisionMask == capRevision2:
+		b = append(b, 0, 0, 0, 0)
+		magic := binary.LittleEndian.Uint32(b)
+		binary.LittleEndian.PutUint32(b, magic&^capRevisionMask|capRevision3)
+	case len(b) == capSize3 && binary.LittleEndian.Uint32(b)&capRevisionMask == capRevision3:
+		root = binary.LittleEndian.Uint32(b[capSize2:])
+	default:
+		return value, true
+	}
+	id, ok := mapID(i.UIDs, root)
+	binary.LittleEndian.PutUint32(b[capSize2:], id)
+	return string(b), ok
+}
+
+// Of an ACL as an attribute (linux/posix_acl_xattr.h): a version, then entries of tag, permissions and id.
+const (
+	aclVersion   = 2
+	aclHead      = 4
+	aclEntry     = 8
+	aclUserTag   = 0x02
+	aclGroupTag  = 0x08
+	aclEntryIDAt = 4
+)
+
+// acl maps the ids in an ACL.
+func (i IDs) acl(value string) (string, bool) {
+	b := []byte(value)
+	if len(b) < aclHead || (len(b)-aclHead)%aclEntry != 0 || binary.LittleEndian.Uint32(b) != aclVersion {
+		return value, true // the kernel will say what is wrong with it
+	}
+	for e := b[aclHead:]; len(e) > 0; e = e[aclEntry:] {
+		var m []unpack.IDMap
+		switch binary.LittleEndian.Uint16(e) {
+		case aclUserTag:
+			m = i.UIDs
+		case aclGroupTag:
+			m = i.GIDs
+		default:
+			continue
+		}
+		id, ok := mapID(m, binary.LittleEndian.Uint32(e[aclEntryIDAt:]))
+		if !ok {
+			return "", false
+		}
+		binary.LittleEndian.PutUint32(e[aclEntryIDAt:], id)
+	}
+	return string(b), true
+}
+
+// AttributesTo gives an open file or directory the attributes of f.
+func (f *File) AttributesTo(fd int, ids IDs) error {
+	c := &copier{o: Options{IDs: ids}}
+	return c.attributes(procFD(f.FD), &f.Stat, fd)
+}
+
+// attributes gives the open file fd those of the one at path. The order matters: a change of the owner
+// clears set-id bits and capabilities, and the times come last.
+func (c *copier) attributes(path string, st *unix.Stat_t, fd int) error {
+	uid, gid, err := c.o.IDs.of(st.Uid, st.Gid)
+	if err != nil {
+		return err
+	}
+	if err := unix.Fchown(fd, uid, gid); err != nil {
+		return ownerError(uid, gid, err)
+	}
+	if err := unix.Fchmod(fd, st.Mode&0o7777); err != nil {
+		return err
+	}
+	if err := c.xattrs(path, procFD(fd)); err != nil {
+		return err
+	}
+	ts := [2]unix.Timespec{st.Mtim, st.Mtim}
+	return unix.UtimesNanoAt(unix.AT_FDCWD, procFD(fd), ts[:], 0)
+}
+
+// xattrs copies the extended attributes. What the file system of the copy does not take, or this user must not set, is
+// counted and left out, as when a layer is unpacked there.
+func (c *copier) xattrs(from, to string) error {
+	list, err := c.xattrReader.read(from)
+	if err != nil {
+		return err
+	}
+	for _, x := range list {
+		value, ok := c.o.IDs.mapped(x)
+		if ok {
+			err = unix.Setxattr(to, x.name, []byte(value), 0)
+		}
+		switch {
+		case !ok, err == unix.ENOTSUP, err == unix.EPERM:
+			c.result.LostXattrs++
+		case err != nil:
+			return fmt.Errorf("set xattr %q: %w", x.name, err)
+		}
+	}
+	return nil
+}
+
+func ownerError(uid, gid int, err error) error {
+	if err == unix.EPERM || err == unix.EINVAL {
+		return fmt.Errorf("%w: this user must not give files to %d:%d: %w", unpack.ErrOwner, uid, gid, err)
+	}
+	return err
+}
