@@ -14,6 +14,8 @@ var (
 	LayerWhiteout = Clause{ID: "IS-T5", Level: Must, Spec: "image-spec", Section: "layer.md#whiteouts"}
 	// LayerOpaque: an opaque whiteout is accepted, and acts before its siblings wherever it stands.
 	LayerOpaque = Clause{ID: "IS-T6", Level: Must, Spec: "image-spec", Section: "layer.md#opaque-whiteout"}
+	// LayerRepresenting: what changed becomes entries and whiteouts; names of whiteouts stand for nothing else.
+	LayerRepresenting = Clause{ID: "IS-T7", Level: Must, Spec: "image-spec", Section: "layer.md#representing-changes"}
 	// LayerNonDistributable: such layers are still downloaded.
 	LayerNonDistributable = Clause{ID: "IS-T8", Level: Should, Spec: "image-spec", Section: "layer.md#non-distributable-layers"}
 	// LayerDiffID: a DiffID is the digest of the uncompressed tar.

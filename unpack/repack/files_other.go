@@ -1,0 +1,20 @@
+//go:build !linux
+
+package repack
+
+import (
+	"errors"
+	"io"
+	"os"
+
+	"github.com/oci-pipeline/oci/unpack/tree"
+)
+
+// files reads root file systems on Linux only.
+type files struct{}
+
+func openFiles(*os.File) (*files, error) { return nil, errors.ErrUnsupported }
+
+func (*files) close() {}
+
+func (*files) copy(io.Writer, string, *tree.Node) error { return errors.ErrUnsupported }
