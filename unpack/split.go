@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"hash/crc64"
 	"io"
 	"strconv"
 	"unicode/utf8"
@@ -17,6 +16,7 @@ import (
 	"github.com/vbatts/tar-split/tar/storage"
 
 	"github.com/oci-pipeline/oci/conformance/spec"
+	"github.com/oci-pipeline/oci/unpack/internal/isocrc"
 )
 
 // segmentBytes is the most raw bytes that one segment of a log holds: padding of any length is
@@ -47,7 +47,7 @@ func newSplitLog(w io.Writer, limit int64) *splitLog {
 	if w == nil {
 		return nil
 	}
-	return &splitLog{w: bufio.NewWriterSize(w, 64<<10), crc: crc64.New(storage.CRCTable), limit: limit, left: limit}
+	return &splitLog{w: bufio.NewWriterSize(w, 64<<10), crc: isocrc.New(), limit: limit, left: limit}
 }
 
 // segment stores raw bytes of the tar.
