@@ -2,8 +2,10 @@ package unpack
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/oci-pipeline/oci/image"
@@ -14,14 +16,14 @@ type Kind uint8
 
 // The kinds of files. No layer has a socket; a directory on disk can.
 const (
-	Regular Kind = iota + 1
-	Directory
-	Symlink
-	Hardlink // an entry of a layer only: another name of a file
-	CharDevice
-	BlockDevice
-	FIFO
-	Socket
+	Regular     = Kind(regular)
+	Directory   = Kind(directory)
+	Symlink     = Kind(symlink)
+	Hardlink    = Kind(hardlink) // an entry of a layer only: another name of a file
+	CharDevice  = Kind(charDevice)
+	BlockDevice = Kind(blockDevice)
+	FIFO        = Kind(fifo)
+	Socket      = Kind(fifo + 1)
 )
 
 // String gives one word.
@@ -38,11 +40,11 @@ type Role uint8
 
 // The roles of entries.
 const (
-	Ordinary   Role = iota // a file of the image
-	Whiteout               // hides a name of lower layers: Entry.Hides
-	Opaque                 // hides all that lower layers have in its directory
-	AUFSHidden             // AUFS's own: never shown
-	AUFSLink               // AUFS's own, but other entries are hardlinks to it
+	Ordinary   = Role(ordinary) // a file of the image
+	Whiteout   = Role(whiteout) // hides a name of lower layers: Entry.Hides
+	Opaque     = Role(opaque)   // hides all that lower layers have in its directory
+	AUFSHidden = Role(hidden)   // AUFS's own: never shown
+	AUFSLink   = Role(plink)    // AUFS's own, but other entries are hardlinks to it
 )
 
 // Xattr is an extended attribute.
@@ -76,6 +78,12 @@ type Entry struct {
 // never taken from an image, and says nothing about the image when it is found on disk.
 func HostXattr(name string) bool { return skipXattr(name) != "" }
 
+// RoleOf tells what a clean path makes of an entry. A path that may not be is ErrWhiteout.
+func RoleOf(path string) (Role, error) {
+	r, _, err := classify(path)
+	return Role(r), err
+}
+
 // ReadLayer reads one layer without making files: it calls each for every entry that means
 // something, in order, with the content of a regular file (an empty reader for all else), and
 // proves digest, size and DiffID as ApplyLayer does. What each was given counts only once ReadLayer
@@ -84,12 +92,99 @@ func HostXattr(name string) bool { return skipXattr(name) != "" }
 // An error of each ends the reading and is returned as it is. Of the options Limits, Budget, Logger
 // and Index count. Errors are those of ApplyLayer.
 func ReadLayer(ctx context.Context, layer image.Layer, blobs Blobs, o Options, each func(*Entry, io.Reader) error) (LayerResult, error) {
-	return LayerResult{}, errors.ErrUnsupported
+	o.Limits = o.Limits.withDefaults()
+	if o.Budget == nil {
+		o.Budget = NewBudget(o.Limits)
+	}
+	res, err := readLayer(ctx, layer, blobs, &o, each)
+	if err != nil {
+		return LayerResult{}, locate(err, layer.Descriptor.Digest, o.Index)
+	}
+	return res, nil
 }
 
-// ReadLog reads the entries of a layer from its tar-split log (compressed or not, as for
-// RebuildTar), and calls each as ReadLayer does. There is no content, and no proof: the log is
-// trusted as the files beside it are.
-func ReadLog(ctx context.Context, log io.Reader, o Options, each func(*Entry) error) error {
-	return errors.ErrUnsupported
+func readLayer(ctx context.Context, layer image.Layer, blobs Blobs, o *Options, each func(*Entry, io.Reader) error) (LayerResult, error) {
+	s, err := openStream(ctx, layer, blobs, o)
+	if err != nil {
+		return LayerResult{}, err
+	}
+	defer s.Close()
+	warn := newWarnings(o, o.Index)
+	if s.result.Mislabelled {
+		warn.mislabelled(layer, s.result.Compression)
+	}
+	m := &members{stream: s, limits: &o.Limits, budget: o.Budget}
+	err = m.each(func(e *entry, p *payload) error {
+		out, err := exportEntry(e, warn, -1)
+		if out == nil {
+			return err
+		}
+		if e.kind != regular {
+			return each(out, eofReader{})
+		}
+		return each(out, contentReader{p})
+	})
+	if err != nil {
+		if m.local {
+			return LayerResult{}, err
+		}
+		return LayerResult{}, s.explain(err)
+	}
+	if err := s.prove(); err != nil {
+		return LayerResult{}, err
+	}
+	return LayerResult{
+		Layer: layer, Compression: s.result.Compression, Mislabelled: s.result.Mislabelled,
+		Entries: m.entries, Bytes: s.result.Bytes,
+	}, nil
 }
+
+// mislabelled warns that a media type is wrong about the compression.
+func (w *warnings) mislabelled(layer image.Layer, found image.Compression) {
+	w.entry("", "the compression is not what the media type says", "mediaType", layer.Descriptor.MediaType, "found", found)
+}
+
+// contentReader marks what goes wrong with the content of an entry as an error of the tar.
+type contentReader struct{ p *payload }
+
+func (c contentReader) Read(b []byte) (int, error) {
+	n, err := c.p.Read(b)
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("%w: %w", errPayload, err)
+	}
+	return n, err
+}
+
+// eofReader is the content of what has none.
+type eofReader struct{}
+
+func (eofReader) Read([]byte) (int, error) { return 0, io.EOF }
+
+// exportEntry gives what callers see of an entry; nil for one that means nothing.
+func exportEntry(e *entry, warn *warnings, position int) (*Entry, error) {
+	if e.kind == skipped {
+		if e.note != "" {
+			warn.entry(e.path, e.note)
+		}
+		return nil, nil
+	}
+	role, hides, err := classify(e.path)
+	if err != nil {
+		return nil, err
+	}
+	out := &Entry{
+		Kind: Kind(e.kind), Role: Role(role), Path: e.path, Hides: hides, Link: e.link, Size: e.size, Sparse: e.sparse,
+		Mode: e.mode, UID: e.uid, GID: e.gid, Mtime: e.mtime, Major: e.major, Minor: e.minor, Position: position,
+	}
+	for _, x := range e.xattrs {
+		if !HostXattr(x.name) {
+			out.Xattrs = append(out.Xattrs, Xattr{x.name, x.value})
+		}
+	}
+	slices.SortFunc(out.Xattrs, func(a, b Xattr) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+// WithDefaults gives the limits as they are applied: zero fields are the defaults, negative ones the
+// largest number there is.
+func (l Limits) WithDefaults() Limits { return l.withDefaults() }

@@ -2,8 +2,9 @@ package tree
 
 import (
 	"context"
-	"errors"
+	"encoding/binary"
 	"log/slog"
+	"math"
 	"os"
 
 	"github.com/oci-pipeline/oci/unpack"
@@ -27,5 +28,46 @@ type DirOptions struct {
 // mount is crossed: of a directory that something is mounted on, what is mounted is seen as an
 // empty directory, with a warning. Xattrs that belong to the host or to overlayfs are left out.
 func OfDir(ctx context.Context, dir *os.File, o DirOptions) (*Tree, error) {
-	return nil, errors.ErrUnsupported
+	o.Entries = unpack.Limits{Entries: o.Entries}.WithDefaults().Entries
+	return ofDir(ctx, dir, o)
+}
+
+// rootlessXattr holds the owner that a file has in the image, where the disk cannot hold it: a protobuf
+// message with uid (1) and gid (2), by the convention of https://rootlesscontaine.rs.
+const rootlessXattr = "user.rootlesscontainers"
+
+// rootlessOwner decodes it. An id that is absent is 0; one that is all ones stands for no change, 0 here.
+func rootlessOwner(value string) (uid, gid uint32, ok bool) {
+	b := []byte(value)
+	for len(b) > 0 {
+		key, n := binary.Uvarint(b)
+		if n <= 0 || key&7 != 0 { // ids are varints, and nothing else is in it
+			return 0, 0, false
+		}
+		id, m := binary.Uvarint(b[n:])
+		if m <= 0 || id > math.MaxUint32 {
+			return 0, 0, false
+		}
+		b = b[n+m:]
+		if id == math.MaxUint32 {
+			id = 0
+		}
+		switch key >> 3 {
+		case 1:
+			uid = uint32(id)
+		case 2:
+			gid = uint32(id)
+		}
+	}
+	return uid, gid, true
+}
+
+// imageID is the id in the image of one on disk.
+func imageID(m []unpack.IDMap, id uint32) uint32 {
+	for _, r := range m {
+		if id >= r.HostID && uint64(id) < uint64(r.HostID)+uint64(r.Size) {
+			return r.ContainerID + (id - r.HostID)
+		}
+	}
+	return id
 }

@@ -1,0 +1,192 @@
+package tree_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	goruntime "runtime"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/unpack"
+	"github.com/oci-pipeline/oci/unpack/snapshot"
+	"github.com/oci-pipeline/oci/unpack/tree"
+)
+
+// layout reads blobs from an OCI image layout.
+type layout string
+
+func (l layout) path(d digest.Digest) string {
+	return filepath.Join(string(l), "blobs", d.Algorithm().String(), d.Encoded())
+}
+
+func (l layout) Open(_ context.Context, d ispec.Descriptor) (io.ReadCloser, error) {
+	return os.Open(l.path(d.Digest))
+}
+
+func (l layout) read(tb testing.TB, d ispec.Descriptor) []byte {
+	tb.Helper()
+	raw, err := os.ReadFile(l.path(d.Digest))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return raw
+}
+
+// realImage gives an image of OCI_TEST_IMAGES for this machine, and the tag that names it.
+func realImage(tb testing.TB, name string) (layout, string, image.Image) {
+	tb.Helper()
+	dir := os.Getenv("OCI_TEST_IMAGES")
+	if dir == "" {
+		tb.Skip("OCI_TEST_IMAGES does not name a directory with real images")
+	}
+	l := layout(filepath.Join(dir, name))
+	raw, err := os.ReadFile(filepath.Join(string(l), "index.json"))
+	if err != nil {
+		tb.Skipf("no image %s: %v", name, err)
+	}
+	idx, err := image.DecodeIndex(raw, ispec.MediaTypeImageIndex)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, want := range []string{goruntime.GOARCH, "latest"} { // umoci reads no index
+		for _, d := range idx.Manifests {
+			if tag := d.Annotations[ispec.AnnotationRefName]; tag == want {
+				return l, tag, l.image(tb, d)
+			}
+		}
+	}
+	tb.Fatalf("%s has no tag latest", name)
+	return "", "", image.Image{}
+}
+
+func (l layout) image(tb testing.TB, d ispec.Descriptor) image.Image {
+	tb.Helper()
+	raw := l.read(tb, d)
+	if image.IsIndex(d.MediaType) {
+		idx, err := image.DecodeIndex(raw, d.MediaType)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if d, err = image.Select(idx, image.HostPlatform()); err != nil {
+			tb.Fatal(err)
+		}
+		raw = l.read(tb, d)
+	}
+	m, err := image.DecodeManifest(raw, d.MediaType)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	img, err := image.New(d, raw, l.read(tb, m.Config))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return img
+}
+
+func needRoot(tb testing.TB) {
+	tb.Helper()
+	if os.Geteuid() != 0 {
+		tb.Skip("needs root: owners and devices")
+	}
+}
+
+// ofDir reads a directory with content.
+func ofDir(tb testing.TB, dir string) *tree.Tree {
+	tb.Helper()
+	f, err := os.Open(dir)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	return ofFile(tb, f)
+}
+
+func ofFile(tb testing.TB, f *os.File) *tree.Tree {
+	tb.Helper()
+	t, err := tree.OfDir(tb.Context(), f, tree.DirOptions{Content: true})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return t
+}
+
+// lines prints changes.
+func lines(changes []tree.Change) []string {
+	var out []string
+	for _, c := range changes {
+		out = append(out, fmt.Sprintf("%s %q %s", c.Kind, c.Path, strings.Join(c.What, ", ")))
+	}
+	return out
+}
+
+func same(tb testing.TB, what string, got, want *tree.Tree) {
+	tb.Helper()
+	changes := tree.Diff(want, got, tree.DiffOptions{Content: true})
+	for i, line := range lines(changes) {
+		if i == 20 {
+			tb.Errorf("%s: and %d more", what, len(changes)-i)
+			break
+		}
+		tb.Errorf("%s: %s", what, line)
+	}
+	if want.Len() != got.Len() {
+		tb.Errorf("%s: %d paths, want %d", what, got.Len(), want.Len())
+	}
+	if want.Len() < 2 {
+		tb.Errorf("%s: the tree is empty", what)
+	}
+}
+
+// TestRealModel compares the model of real images with what both forms of unpacking make of them, and with
+// the model from tar-split logs.
+func TestRealModel(t *testing.T) {
+	needRoot(t)
+	for _, name := range []string{"busybox", "debian", "python", "python-zstd", "list"} {
+		t.Run(name, func(t *testing.T) {
+			l, _, img := realImage(t, name)
+			model, err := tree.OfLayers(t.Context(), img.Layers(), l, tree.Options{Content: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := filepath.Join(t.TempDir(), "rootfs")
+			if _, err := unpack.Unpack(t.Context(), img.Layers(), l, dir, unpack.Options{}); err != nil {
+				t.Fatal(err)
+			}
+			same(t, "merged", ofDir(t, dir), model)
+
+			store := filepath.Join(t.TempDir(), "layers")
+			s, err := snapshot.Open(store, snapshot.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			dirs, err := s.Ensure(t.Context(), img.Layers(), l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := snapshot.Mount(t.Context(), snapshot.MountOptions{Layers: dirs, ReadOnly: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Close()
+			same(t, "overlay", ofFile(t, m), model)
+
+			logs := func(layer image.Layer) (io.ReadCloser, error) {
+				return os.Open(filepath.Join(store, layer.DiffID.Algorithm().String(), layer.DiffID.Encoded(), "tar-split.json.zst"))
+			}
+			fromLogs, err := tree.OfLayers(t.Context(), img.Layers(), nil, tree.Options{Logs: logs})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if changes := tree.Diff(model, fromLogs, tree.DiffOptions{}); len(changes) > 0 || fromLogs.Len() != model.Len() {
+				t.Errorf("from logs: %d paths, want %d; %v", fromLogs.Len(), model.Len(), lines(changes))
+			}
+		})
+	}
+}
