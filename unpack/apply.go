@@ -68,6 +68,12 @@ type Options struct {
 	// Log, if not nil, receives the tar-split log of the layer, from which with the files the tar
 	// can be rebuilt: see NewLogWriter and RebuildTar. ApplyLayer only.
 	Log io.Writer
+	// Logs, if not nil, opens what receives the log of the layer with an index, 1 for the base, and is
+	// closed after it. Unpack only.
+	Logs func(index int, layer image.Layer) (io.WriteCloser, error)
+	// LeftOut, if not nil, is told what an entry says and is not on disk, since the file system or the
+	// privileges do not allow it: "xattr NAME" or "device". Once or more for each.
+	LeftOut func(what string)
 	// Replaced, if not nil, keeps the content of files that a later entry of the same layer
 	// replaced, each under its position in the log: without them such a tar cannot be rebuilt.
 	// It must be on the same file system. Overlay form only.

@@ -56,13 +56,31 @@ func Unpack(ctx context.Context, layers []image.Layer, blobs Blobs, dir string, 
 	res := Rootfs{dir: dir}
 	for i, layer := range layers {
 		o.Index = i + 1
-		done, err := applyLayer(ctx, layer, blobs, root, Merged, &o)
+		done, err := applyLogged(ctx, layer, blobs, root, &o)
 		if err != nil {
 			return Rootfs{}, err
 		}
 		res.layers = append(res.layers, done)
 	}
 	return res, nil
+}
+
+// applyLogged applies a layer in Merged form, with a log if one is asked for.
+func applyLogged(ctx context.Context, layer image.Layer, blobs Blobs, root *Root, o *Options) (res LayerResult, err error) {
+	if o.Logs == nil {
+		return applyLayer(ctx, layer, blobs, root, Merged, o)
+	}
+	log, err := o.Logs(o.Index, layer)
+	if err != nil {
+		return LayerResult{}, &Error{Op: "open log", Layer: o.Index, Digest: layer.Descriptor.Digest, Err: notEOF(err)}
+	}
+	own := *o
+	own.Log = log
+	res, err = applyLayer(ctx, layer, blobs, root, Merged, &own)
+	if cerr := log.Close(); err == nil && cerr != nil {
+		err = &Error{Op: "write log", Layer: o.Index, Digest: layer.Descriptor.Digest, Err: notEOF(cerr)}
+	}
+	return res, err
 }
 
 // makeTarget makes dir, or checks that it is an empty directory; it tells whether it made it.

@@ -21,11 +21,19 @@ func (a *applier) setXattrs(fd int, e *entry) error {
 		case err == nil:
 		case isErrno(err, unix.ENOTSUP, unix.EPERM):
 			a.warn.once(err.Error()+x.name, e.path, "an xattr is left out", "xattr", x.name, "error", err)
+			a.leftOut("xattr " + x.name)
 		default:
 			return fmt.Errorf("set xattr %q: %w", x.name, err)
 		}
 	}
 	return nil
+}
+
+// leftOut tells who asked what is not on disk.
+func (a *applier) leftOut(what string) {
+	if a.o.LeftOut != nil {
+		a.o.LeftOut(what)
+	}
 }
 
 // setXattr sets an xattr on a descriptor, O_PATH ones included.
