@@ -36,6 +36,6 @@ func (r *Root) RemoveContents() error { return errors.ErrUnsupported }
 
 func (r *Root) initialise(*Options) error { return errors.ErrUnsupported }
 
-func applyStream(context.Context, image.Layer, Blobs, *Root, Form, *Options, *int64) (LayerResult, error) {
+func applyStream(context.Context, image.Layer, Blobs, *Root, Form, *Options) (LayerResult, error) {
 	return LayerResult{}, errors.ErrUnsupported
 }
