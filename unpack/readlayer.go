@@ -70,7 +70,7 @@ type Entry struct {
 	Minor  uint32
 	Xattrs []Xattr // sorted by name, without those that are never set: see [HostXattr]
 	// Position is the entry's number in the layer's tar-split log, as RebuildTar gives it to a
-	// ContentFunc; -1 if the entry was read from a blob.
+	// ContentFunc; -1 if the entry was read from a blob without [Options.Log], or has no content of its own there.
 	Position int
 }
 
@@ -89,8 +89,8 @@ func RoleOf(path string) (Role, error) {
 // proves digest, size and DiffID as ApplyLayer does. What each was given counts only once ReadLayer
 // returned without an error. The entry is the callee's to keep, the reader is not.
 //
-// An error of each ends the reading and is returned as it is. Of the options Limits, Budget, Logger
-// and Index count. Errors are those of ApplyLayer.
+// An error of each ends the reading and is returned as it is. Of the options Limits, Budget, Log, Logger
+// and Index count: with Log, the tar-split log is written on the way, as if files had been made. Errors are those of ApplyLayer.
 func ReadLayer(ctx context.Context, layer image.Layer, blobs Blobs, o Options, each func(*Entry, io.Reader) error) (LayerResult, error) {
 	o.Limits = o.Limits.withDefaults()
 	if o.Budget == nil {
@@ -113,17 +113,11 @@ func readLayer(ctx context.Context, layer image.Layer, blobs Blobs, o *Options, 
 	if s.result.Mislabelled {
 		warn.mislabelled(layer, s.result.Compression)
 	}
-	m := &members{stream: s, limits: &o.Limits, budget: o.Budget}
-	err = m.each(func(e *entry, p *payload) error {
-		out, err := exportEntry(e, warn, -1)
-		if out == nil {
-			return err
-		}
-		if e.kind != regular {
-			return each(out, eofReader{})
-		}
-		return each(out, contentReader{p})
-	})
+	m := &members{stream: s, log: newSplitLog(o.Log, o.Limits.LogBytes), limits: &o.Limits, budget: o.Budget}
+	err = m.each(func(e *entry, p *payload) error { return readEntry(e, p, warn, each) })
+	if err == nil && m.log != nil {
+		err = m.log.flush()
+	}
 	if err != nil {
 		if m.local {
 			return LayerResult{}, err
@@ -137,6 +131,23 @@ func readLayer(ctx context.Context, layer image.Layer, blobs Blobs, o *Options, 
 		Layer: layer, Compression: s.result.Compression, Mislabelled: s.result.Mislabelled,
 		Entries: m.entries, Bytes: s.result.Bytes,
 	}, nil
+}
+
+// readEntry gives one entry to each. With a log all of the content is read, as the log wants its sum.
+func readEntry(e *entry, p *payload, warn *warnings, each func(*Entry, io.Reader) error) error {
+	out, err := exportEntry(e, warn, -1)
+	if out == nil {
+		return err
+	}
+	if e.kind != regular {
+		return each(out, eofReader{})
+	}
+	out.Position = p.land()
+	if err := each(out, contentReader{p}); err != nil || !p.landed {
+		return err
+	}
+	_, err = io.Copy(io.Discard, contentReader{p})
+	return err
 }
 
 // mislabelled warns that a media type is wrong about the compression.
