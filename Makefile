@@ -59,7 +59,8 @@ fuzz: ## every fuzz target for FUZZTIME (10s) each
 conformance: build ## the clauses of the specifications, each with the test that shows it
 	$(GO) test ./conformance/... -v
 
-bench: build ## the ratio table against whatever peers are installed
+bench: build ## the ratio table against whatever peers are installed (7 minutes; the first time 3 more for images and containerd 2)
+	@[ -n "$${OCI_NO_INSTALL-}" ] || .ci/tools $(CACHE)/tools bench
 	@conformance/bench/run bin/oci
 
 bench-link: build ## registry to store over 100 Mbit/s and 20 ms, against the same peers (3 minutes)

@@ -1,7 +1,7 @@
 // Command bench measures this project's binary against the tools that people use instead, and prints
 // the ratios as a Markdown table with the target beside each.
 //
-//	go run ./conformance/bench [--quick] [--only run,create,fetch,pull,unpack,image,link] [--oci bin/oci] [--images DIR]
+//	go run ./conformance/bench [--quick] [--only run,create,fetch,pull,unpack,big,engines,image,link] [--oci bin/oci] [--images DIR]
 //
 // Every figure comes from one run on one machine: the tools take turns round by round, so that a
 // slow moment of the machine hits all of them, and a ratio compares medians (wall clock, and the
@@ -10,7 +10,19 @@
 // benchmark informs, a test decides.
 //
 // The tools that are not installed are looked for in $OCI_PEERS, else in .cache/tools, where .ci/tools
-// builds crane, regctl and oras.
+// builds crane, regctl and oras, and with the word bench also containerd 2.
+//
+// The parts about unpacking:
+//
+//   - unpack: layout -> merged tree, of the image python;
+//   - big: the same for two images of this machine's own files, which GNU tar and gzip -6 pack once, into
+//     .cache/bench: one of 1 GiB, one of 60,000 small files. The row "limit" is what the bytes and
+//     files cost at least (unpack/internal/yardstick);
+//   - pull: registry -> store -> merged tree, in two commands;
+//   - engines: registry -> what a container can start from, also with podman and containerd, each with storage of
+//     its own below the scratch directory. Both keep the layers apart for overlay mounts, as `oci run` does.
+//     What containerd's daemon spends is counted. It takes igzip or unpigz where they are
+//     installed, which it needs to be fast.
 //
 // The part link is measured only when it is named (make bench-link): registry -> store over a link of
 // 100 Mbit/s and 20 ms, which this program makes of two network namespaces and two TUN devices. It also

@@ -9,26 +9,46 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 
 	"github.com/opencontainers/go-digest"
 	specs "github.com/opencontainers/image-spec/specs-go"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
+// layoutLayer is a layer whose blob is in a layout.
+type layoutLayer struct {
+	desc   ispec.Descriptor
+	diffID digest.Digest
+}
+
 // writeLayout makes an OCI layout of one image, tag latest, whose layers hold one file of random bytes.
 func writeLayout(dir string, layers int, size int64) error {
-	if err := os.MkdirAll(filepath.Join(dir, ispec.ImageBlobsDir, "sha256"), 0o755); err != nil {
+	if err := makeLayout(dir); err != nil {
 		return err
 	}
-	m := ispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ispec.MediaTypeImageManifest}
-	c := ispec.Image{Platform: ispec.Platform{OS: "linux", Architecture: "amd64"}, RootFS: ispec.RootFS{Type: "layers"}}
-	for i := range layers {
-		d, diffID, err := writeLayer(dir, i, size)
-		if err != nil {
+	made := make([]layoutLayer, layers)
+	for i := range made {
+		var err error
+		if made[i].desc, made[i].diffID, err = writeLayer(dir, i, size); err != nil {
 			return err
 		}
-		m.Layers = append(m.Layers, d)
-		c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, diffID)
+	}
+	return finishLayout(dir, made)
+}
+
+// makeLayout makes the directories of a layout.
+func makeLayout(dir string) error {
+	return os.MkdirAll(filepath.Join(dir, ispec.ImageBlobsDir, "sha256"), 0o755)
+}
+
+// finishLayout writes all that a layout with one image has besides layers.
+func finishLayout(dir string, layers []layoutLayer) error {
+	m := ispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ispec.MediaTypeImageManifest}
+	c := ispec.Image{Platform: ispec.Platform{OS: "linux", Architecture: goruntime.GOARCH}, RootFS: ispec.RootFS{Type: "layers"}}
+	for _, l := range layers {
+		m.Layers = append(m.Layers, l.desc)
+		c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, l.diffID)
 	}
 	var err error
 	if m.Config, err = writeJSON(dir, ispec.MediaTypeImageConfig, c); err != nil {

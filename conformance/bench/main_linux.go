@@ -16,7 +16,8 @@ import (
 type options struct {
 	oci     string // absolute path of the binary under measurement; "" when there is none
 	images  string // directory of OCI layouts, one a directory, tag latest
-	scratch string // everything the run writes
+	scratch string // everything the run writes, but for
+	cache   string // the images that are made once
 	only    string
 	quick   bool
 }
@@ -31,7 +32,7 @@ func main() {
 	}
 	var o options
 	flag.BoolVar(&o.quick, "quick", false, "few rounds: a rough answer in half a minute")
-	flag.StringVar(&o.only, "only", "", "comma-separated part of: run,create,fetch,pull,unpack,image,link (link only if it is named)")
+	flag.StringVar(&o.only, "only", "", "comma-separated part of: run,create,fetch,pull,unpack,big,engines,image,link (link only if it is named)")
 	flag.StringVar(&o.oci, "oci", "bin/oci", "the binary to measure")
 	flag.StringVar(&o.images, "images", "", "OCI layouts (default $OCI_TEST_IMAGES, then .cache/images)")
 	flag.Parse()
@@ -52,10 +53,15 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	o.images = firstOf(o.images, os.Getenv("OCI_TEST_IMAGES"), ".cache/images")
-	var err error
-	if o.images, err = filepath.Abs(o.images); err != nil {
-		return err
+	o.cache = ".cache/bench"
+	for _, dir := range []*string{&o.images, &o.cache} {
+		abs, err := filepath.Abs(*dir)
+		if err != nil {
+			return err
+		}
+		*dir = abs
 	}
+	var err error
 	if o.oci, err = exec.LookPath(o.oci); err == nil {
 		o.oci, err = filepath.Abs(o.oci)
 	}
@@ -92,6 +98,8 @@ func (o options) measure(ctx context.Context) error {
 		{name: "fetch", make: fetchWorks},
 		{name: "pull", make: pullWorks},
 		{name: "unpack", make: unpackWorks},
+		{name: "big", make: bigWorks},
+		{name: "engines", make: engineWorks},
 		{name: "image", make: imageWorks},
 		{name: "link", make: linkWorks, long: true},
 	}

@@ -76,13 +76,7 @@ func (w work) interleave(ctx context.Context, quick bool) []result {
 
 func (r *result) add(round []sample) {
 	if len(round) > 1 {
-		var sum sample
-		for _, s := range round {
-			sum.wall += s.wall
-			sum.cpu += s.cpu
-			sum.rss = max(sum.rss, s.rss)
-		}
-		round = append(round, sum)
+		round = append(round, sum(round))
 	}
 	if r.steps == nil {
 		r.steps = make([][]sample, len(round))
@@ -90,6 +84,15 @@ func (r *result) add(round []sample) {
 	for i, s := range round {
 		r.steps[i] = append(r.steps[i], s)
 	}
+}
+
+func sum(samples []sample) (all sample) {
+	for _, s := range samples {
+		all.wall += s.wall
+		all.cpu += s.cpu
+		all.rss = max(all.rss, s.rss)
+	}
+	return all
 }
 
 // timed runs one command to its end, without input, output or terminal, and says what it cost. Its
