@@ -99,6 +99,7 @@ func newApplier(root *Root, form Form, o *Options) (*applier, error) {
 	if err := unix.Fstat(root.top.fd, &st); err != nil {
 		return nil, err
 	}
+	root.top.setgid = st.Mode&unix.S_ISGID != 0 // an earlier layer may have set it
 	a := &applier{
 		root: root, form: form, o: o,
 		warn: newWarnings(o, o.Index), owners: newOwners(o), umask: processUmask(),
