@@ -68,6 +68,7 @@ func verbs() []verb {
 		{"check", groupImage, true, checkCommand},
 		{"unpack", groupImage, true, unpackCommand},
 		{"bundle", groupImage, true, bundleCommand},
+		{"repack", groupImage, true, repackCommand},
 		{"serve", groupImage, false, serveCommand},
 		{"tags", groupRegistry, false, tagsCommand},
 		{"catalog", groupRegistry, false, catalogCommand},

@@ -14,9 +14,8 @@ import (
 )
 
 // files reads the files of a root file system in the order of a layer. The directories on the way to the
-// last one stay open: names are never joined, no symbolic link is followed, no mount is crossed.
+// last one stay open: names are never joined, no symbolic link is followed.
 type files struct {
-	dev   uint64
 	names []string // of the open directories
 	fds   []int    // fds[0] is the root; one more than names
 	buf   []byte
@@ -27,12 +26,7 @@ func openFiles(dir *os.File) (*files, error) {
 	if err != nil {
 		return nil, err
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		unix.Close(fd)
-		return nil, err
-	}
-	return &files{dev: st.Dev, fds: []int{fd}, buf: make([]byte, 256<<10)}, nil
+	return &files{fds: []int{fd}, buf: make([]byte, 256<<10)}, nil
 }
 
 func (f *files) close() { f.leave(0) }
@@ -85,7 +79,7 @@ func (f *files) copy(w io.Writer, path string, n *tree.Node) error {
 		return gone(err)
 	}
 	defer unix.Close(handle)
-	if err := f.check(handle, n); err != nil { // before it is opened: to open a device can act
+	if err := check(handle, n); err != nil { // before it is opened: to open a device can act
 		return err
 	}
 	fd, err := unix.Open("/proc/self/fd/"+strconv.Itoa(handle), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
@@ -110,11 +104,11 @@ func (f *files) copy(w io.Writer, path string, n *tree.Node) error {
 	if sum != nil && sum.Digest() != n.Digest {
 		return fmt.Errorf("%w: its content has another digest", ErrChanged)
 	}
-	return f.check(fd, n)
+	return check(fd, n)
 }
 
 // check compares what can be seen of an open file with what was seen when the tree was read.
-func (f *files) check(fd int, n *tree.Node) error {
+func check(fd int, n *tree.Node) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return err
@@ -122,8 +116,6 @@ func (f *files) check(fd int, n *tree.Node) error {
 	switch {
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
 		return fmt.Errorf("%w: it is no regular file any more", ErrChanged)
-	case st.Dev != f.dev:
-		return fmt.Errorf("%w: something is mounted there", ErrChanged)
 	case st.Size != n.Size:
 		return fmt.Errorf("%w: it has %d bytes, and had %d", ErrChanged, st.Size, n.Size)
 	case st.Mtim.Sec != n.Sec || st.Mtim.Nsec != int64(n.Nsec):

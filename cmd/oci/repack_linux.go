@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/go-digest"
+	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-pipeline/oci/bundle"
+	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/image/store"
+	"github.com/oci-pipeline/oci/runtime"
+	"github.com/oci-pipeline/oci/unpack/snapshot"
+	"github.com/oci-pipeline/oci/unpack/tree"
+)
+
+// unnamedFile makes a file on the disk of dir that has no name and is gone when it is closed, or the process is.
+func unnamedFile(dir string) (*os.File, error) {
+	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err == nil {
+		return os.NewFile(uintptr(fd), filepath.Join(dir, "layer")), nil
+	}
+	f, err := os.CreateTemp(dir, ".layer-*") // a file system without O_TMPFILE, as NFS
+	if err == nil {
+		err = os.Remove(f.Name())
+	}
+	return f, err
+}
+
+// changedContainer shows what a container has as its root file system: its layers with what it wrote laid
+// over them, or its own copy. A container that runs is refused: what it writes meanwhile would be in the
+// image by halves, and the kernel does not say what a second mount of it shows.
+func (a *app) changedContainer(ctx context.Context, s *store.Store, f *repackFlags) (root changedRoot, err error) {
+	if f.base != "" {
+		return root, usageErrorf(nil, "--base is known of a container")
+	}
+	id, err := a.fullID(f.container)
+	if err != nil {
+		return root, err
+	}
+	dir, made := a.madeFromImage(id)
+	if !made {
+		return root, fmt.Errorf("repack %s: %w among the containers made from images", id, runtime.ErrNotExist)
+	}
+	if _, err := a.load(id); err == nil {
+		return root, fmt.Errorf("repack %s: it has not ended; `oci stop` stops it", id)
+	} else if !errors.Is(err, runtime.ErrNotExist) {
+		return root, err
+	}
+	var rec record
+	if err := dir.load(recordFile, &rec); err != nil {
+		return root, err
+	}
+	if root.base, err = imageByDigest(ctx, s, digest.Digest(rec.Digest)); err != nil {
+		return root, err
+	}
+	root.baseName = rec.Image
+	uids, gids, err := f.maps.maps()
+	if err != nil {
+		return root, err
+	}
+	root.tree = tree.DirOptions{UIDMap: uids, GIDMap: gids, SingleID: singleID()}
+	if b, err := bundle.Load(dir.path); err == nil {
+		for _, m := range b.Spec.Mounts { // their mount points may have been made for this container
+			root.masks = append(root.masks, filepath.Clean("/"+m.Destination))
+		}
+	}
+	root.dir, err = a.containerRoot(ctx, s, dir, root.base)
+	return root, err
+}
+
+// containerRoot opens the root file system of a container that has ended.
+func (a *app) containerRoot(ctx context.Context, s *store.Store, dir containerDir, base image.Image) (*os.File, error) {
+	upper := dir.join(upperDir)
+	if _, err := os.Lstat(upper); err != nil {
+		return os.Open(dir.join(rootfsDir)) // a copy
+	}
+	l, err := a.openLayers(s, nil)
+	if err != nil {
+		return nil, err
+	}
+	layers, err := l.Ensure(ctx, base.Layers(), s)
+	if err != nil {
+		return nil, err
+	}
+	return snapshot.Mount(ctx, snapshot.MountOptions{
+		Layers: append(layers, upper), ReadOnly: true, UserXattr: rootless(), Scratch: dir.join(rootfsDir),
+	})
+}
+
+// imageByDigest gives the image whose manifest the store has, under whatever name.
+func imageByDigest(ctx context.Context, s *store.Store, d digest.Digest) (image.Image, error) {
+	if err := image.ValidateDigest(d); err != nil {
+		return image.Image{}, err
+	}
+	info, err := os.Stat(filepath.Join(s.Root(), ispec.ImageBlobsDir, d.Algorithm().String(), d.Encoded()))
+	if err != nil {
+		return image.Image{}, fmt.Errorf("%s: %w: the image that it was made from; pull it again", d, store.ErrNotFound)
+	}
+	manifest := ispec.Descriptor{Digest: d, Size: info.Size()}
+	raw, err := s.ReadBlob(ctx, manifest, image.MaxManifestSize)
+	if err != nil {
+		return image.Image{}, err
+	}
+	if manifest.MediaType, err = image.DetectMediaType(raw); err != nil {
+		return image.Image{}, err
+	}
+	return s.Image(ctx, manifest, ispec.Platform{})
+}

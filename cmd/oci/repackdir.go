@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oci-pipeline/oci/bundle"
+	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/image/store"
+	"github.com/oci-pipeline/oci/unpack"
+	"github.com/oci-pipeline/oci/unpack/repack"
+	"github.com/oci-pipeline/oci/unpack/tree"
+)
+
+// changedRoot is a root file system that was changed, and the image that it was made from.
+type changedRoot struct {
+	dir      *os.File // open
+	base     image.Image
+	baseName string
+	masks    []string // what of it is not the image's business
+	tree     tree.DirOptions
+}
+
+// repack makes an image of the changes in a directory or a container. All checks of flags come first, and
+// the name last: whatever happens between, the store is as it was, but for content that prune collects.
+func (a *app) repack(ctx context.Context, cmd *cobra.Command, args []string, f *repackFlags) (done repacked, err error) {
+	name, err := f.destination(cmd, args[len(args)-1])
+	if err != nil {
+		return done, err
+	}
+	created, epoch, err := f.times()
+	if err != nil {
+		return done, err
+	}
+	s, err := a.openStore(ctx)
+	if err != nil {
+		return done, err
+	}
+	defer s.Close()
+	hold, err := s.Hold(ctx) // base and new layer, until the name keeps them
+	if err != nil {
+		return done, err
+	}
+	defer hold.Release()
+	root, err := a.changed(ctx, s, args[0], f)
+	if err != nil {
+		return done, err
+	}
+	defer root.dir.Close()
+	o, err := f.options(root.base, epoch)
+	if err != nil {
+		return done, err
+	}
+	img := f.newImage(root.base, root.baseName, created)
+	if _, err := img.Build(); err != nil { // the changes of the config, before the work
+		return done, changeError(err)
+	}
+	plan, err := a.planLayer(ctx, s, root, f)
+	if err != nil {
+		return done, err
+	}
+	done.Base, done.Changes = root.base.Descriptor().Digest.String(), plan.Changes()
+	if plan.Changes() > 0 || f.squash {
+		if img.Layer, err = writeLayer(ctx, s, plan, root.dir, o); err != nil {
+			return done, changeError(err)
+		}
+		d := img.Layer.Descriptor
+		done.Layer = &movedLayer{d.MediaType, d.Digest.String(), d.Size, img.Layer.DiffID.String()}
+	}
+	made, err := img.Build()
+	if err != nil {
+		return done, err
+	}
+	done.named(name, made.Descriptor())
+	done.describe(made)
+	return done, putImage(ctx, s, name, made)
+}
+
+// changed opens the root file system of a directory or a container.
+func (a *app) changed(ctx context.Context, s *store.Store, arg string, f *repackFlags) (root changedRoot, err error) {
+	if f.container != "" {
+		root, err = a.changedContainer(ctx, s, f)
+	} else {
+		root, err = a.changedDir(ctx, s, arg, f)
+	}
+	if err != nil {
+		return root, err
+	}
+	for _, m := range f.masks {
+		root.masks = append(root.masks, filepath.Clean("/"+m))
+	}
+	if !f.noVolumes {
+		root.masks = append(root.masks, slices.Collect(maps.Keys(root.base.Config().Config.Volumes))...)
+	}
+	root.masks = slices.DeleteFunc(root.masks, func(m string) bool { return strings.Trim(m, "/") == "" })
+	return root, nil
+}
+
+// changedDir opens DIR, or the root file system of the bundle that it is.
+func (a *app) changedDir(ctx context.Context, s *store.Store, dir string, f *repackFlags) (root changedRoot, err error) {
+	rootfs, err := rootfsOf(dir)
+	if err != nil {
+		return root, err
+	}
+	uids, gids, err := f.maps.maps()
+	if err != nil {
+		return root, err
+	}
+	root.tree = tree.DirOptions{UIDMap: uids, GIDMap: gids, SingleID: singleID()}
+	if f.base == "" {
+		return root, usageErrorf(nil, "--base is missing: the image that %s was unpacked from", dir)
+	}
+	base, err := a.ensurePulled(ctx, s, f.base, f.policy, f.t)
+	if err != nil {
+		return root, err
+	}
+	root.base, root.baseName = base.image, base.Name
+	root.dir, err = os.Open(rootfs)
+	return root, err
+}
+
+// rootfsOf gives the root file system that dir is, or that is in it if it is a bundle.
+func rootfsOf(dir string) (string, error) {
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s: it is no directory", dir)
+	}
+	if err != nil {
+		return "", err
+	}
+	inner, err := os.Lstat(filepath.Join(dir, rootfsDir))
+	config, errConfig := os.Lstat(filepath.Join(dir, bundle.ConfigName))
+	if err != nil || errConfig != nil || !inner.IsDir() || !config.Mode().IsRegular() {
+		return dir, nil
+	}
+	return filepath.Join(dir, rootfsDir), nil
+}
+
+// planLayer compares the image with the directory, which are read side by side.
+func (a *app) planLayer(ctx context.Context, s *store.Store, root changedRoot, f *repackFlags) (*repack.Plan, error) {
+	var before, after *tree.Tree
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		before, err = tree.OfLayers(ctx, root.base.Layers(), s, tree.Options{
+			Content: true, Limits: a.limits, Devices: unpack.DeviceSkip,
+		})
+		return err
+	})
+	g.Go(func() (err error) {
+		o := root.tree
+		o.Content, o.Logger = true, a.log
+		after, err = tree.OfDir(ctx, root.dir, o)
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if f.squash {
+		before = tree.New()
+	}
+	changes := tree.Diff(before, after, tree.DiffOptions{Content: true})
+	if rootless() && !f.squash {
+		changes = slices.DeleteFunc(changes, a.notUnpacked)
+	}
+	return repack.NewPlan(before, after, changes, repack.PlanOptions{Masks: root.masks, Logger: a.log})
+}
+
+// notUnpacked tells that a difference is none that was made, but one that the unpacking in a user namespace
+// left: devices, and xattrs of the namespace trusted, that it may not make.
+func (a *app) notUnpacked(c tree.Change) bool {
+	if c.Kind == tree.Removed {
+		return c.Old.Kind == unpack.CharDevice || c.Old.Kind == unpack.BlockDevice
+	}
+	return c.Kind == tree.Changed && !slices.ContainsFunc(c.What, func(what string) bool {
+		return !strings.HasPrefix(what, `xattr "trusted.`) || !strings.HasSuffix(what, " removed")
+	})
+}
+
+// writeLayer writes a layer into the store. Its digest is known only when all of it was written, so it goes
+// to a file without a name first, on the same disk.
+func writeLayer(ctx context.Context, s *store.Store, plan *repack.Plan, dir *os.File, o repack.Options) (*repack.Layer, error) {
+	file, err := unnamedFile(s.Root())
+	if err != nil {
+		return nil, fmt.Errorf("repack: %w", err)
+	}
+	defer file.Close()
+	layer, err := plan.Write(ctx, dir, file, o)
+	if err != nil {
+		return nil, err
+	}
+	return &layer, putBlob(ctx, s, layer.Descriptor, file)
+}
+
+// putBlob ingests content that is at hand.
+func putBlob(ctx context.Context, s *store.Store, d ispec.Descriptor, r io.ReadSeeker) error {
+	in, err := s.Ingest(ctx, d)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if _, err := r.Seek(in.Offset(), io.SeekStart); err != nil {
+		return err
+	}
+	if _, err := io.Copy(in, r); err != nil {
+		return err
+	}
+	return in.Commit(ctx)
+}
+
+// putImage stores config and manifest, and names them.
+func putImage(ctx context.Context, s *store.Store, name string, img image.Image) error {
+	if err := putBlob(ctx, s, img.Manifest().Config, strings.NewReader(string(img.ConfigRaw()))); err != nil {
+		return err
+	}
+	d := img.Descriptor()
+	if err := putBlob(ctx, s, d, strings.NewReader(string(img.ManifestRaw()))); err != nil {
+		return err
+	}
+	return s.Tag(ctx, name, d)
+}
