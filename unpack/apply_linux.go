@@ -225,16 +225,12 @@ func (a *applier) create(d *dir, name string, e *entry, p *payload) error {
 	if e.kind == regular {
 		return a.createFile(d, name, e, p)
 	}
+	format := e.kind.format()
 	var err error
-	switch e.kind {
-	case symlink:
+	if e.kind == symlink {
 		err = unix.Symlinkat(e.link, d.fd, name)
-	case fifo:
-		err = unix.Mknodat(d.fd, name, unix.S_IFIFO|e.mode, 0)
-	case charDevice:
-		err = unix.Mknodat(d.fd, name, unix.S_IFCHR|e.mode, int(unix.Mkdev(e.major, e.minor)))
-	case blockDevice:
-		err = unix.Mknodat(d.fd, name, unix.S_IFBLK|e.mode, int(unix.Mkdev(e.major, e.minor)))
+	} else {
+		err = unix.Mknodat(d.fd, name, format|e.mode, int(unix.Mkdev(e.major, e.minor)))
 	}
 	if err == unix.EPERM && (e.kind == charDevice || e.kind == blockDevice) {
 		if a.o.Devices == DeviceSkip {
@@ -247,7 +243,7 @@ func (a *applier) create(d *dir, name string, e *entry, p *payload) error {
 		return err
 	}
 	a.made[a.key(d.ino, name)] = -1
-	return a.attributes(d, name, e)
+	return a.attributes(d, name, format, e)
 }
 
 // createFile makes a regular file: content first, since writing drops setuid bits and capabilities.
@@ -268,7 +264,7 @@ func (a *applier) createFile(d *dir, name string, e *entry, p *payload) error {
 	if err := a.write(fd, e, p); err != nil {
 		return err
 	}
-	return a.fileAttributes(d, name, fd, e)
+	return a.fileAttributes(d, fd, e)
 }
 
 // clear removes name from d with all that is below it. In Overlay form it tells whether that hid

@@ -135,25 +135,24 @@ func (a *applier) finishDir(at *dirAttr) error {
 				return err
 			}
 		}
-		return setTimes(a.root.top.fd, ".", at.mtime)
+		return setTimes(a.root.top.fd, at.mtime)
 	}
 	up, name := split(at.path)
 	d, err := a.root.existing(up)
 	if err != nil {
 		return err
 	}
+	fd, err := a.root.openComponent(d.fd, name, unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
 	if at.chmod {
-		fd, err := a.root.openComponent(d.fd, name, unix.O_RDONLY|unix.O_DIRECTORY)
-		if err != nil {
-			return err
-		}
-		err = unix.Fchmod(fd, at.mode)
-		unix.Close(fd)
-		if err != nil {
+		if err := setMode(fd, at.mode); err != nil {
 			return err
 		}
 	}
-	return setTimes(d.fd, name, at.mtime)
+	return setTimes(fd, at.mtime)
 }
 
 // result reports what a layer in Overlay form leaves to the stack.

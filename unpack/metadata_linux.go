@@ -3,7 +3,6 @@ package unpack
 import (
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 
@@ -87,8 +86,9 @@ func writeSparse(fd int, b []byte, off int64) error {
 	return nil
 }
 
-// chown gives name in d its owner; without a system call if it has it by being made.
-func (a *applier) chown(d *dir, name string, uid, gid uint32) error {
+// chown gives what is open, and was just made in d, its owner; without a system call if it has it by
+// being made.
+func (a *applier) chown(d *dir, fd int, uid, gid uint32) error {
 	u, g, err := a.owners.of(uid, gid)
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func (a *applier) chown(d *dir, name string, uid, gid uint32) error {
 	if u == a.owners.uid && g == a.owners.gid && !d.setgid {
 		return nil
 	}
-	return a.chownError(uid, gid, unix.Fchownat(d.fd, name, u, g, unix.AT_SYMLINK_NOFOLLOW))
+	return a.chownError(uid, gid, setOwner(fd, u, g))
 }
 
 func (a *applier) chownError(uid, gid uint32, err error) error {
@@ -108,14 +108,14 @@ func (a *applier) chownError(uid, gid uint32, err error) error {
 
 // fileAttributes gives an open regular file its owner, mode, xattrs and time. The order matters:
 // chown clears setuid bits and capabilities, so modes come after it and the capability last.
-func (a *applier) fileAttributes(d *dir, name string, fd int, e *entry) error {
+func (a *applier) fileAttributes(d *dir, fd int, e *entry) error {
 	if err := a.ownAndMode(fd, e, d.setgid, e.mode&0o777&^a.umask); err != nil {
 		return err
 	}
 	if err := a.setXattrs(fd, e); err != nil {
 		return err
 	}
-	return setTimes(d.fd, name, timespec(e.mtime))
+	return setTimes(fd, timespec(e.mtime))
 }
 
 // nameless is fileAttributes for a file without a name, made with mode 0600.
@@ -126,8 +126,7 @@ func (a *applier) nameless(fd int, e *entry) error {
 	if err := a.setXattrs(fd, e); err != nil {
 		return err
 	}
-	ts := timespec(e.mtime)
-	return unix.UtimesNanoAt(unix.AT_FDCWD, procFD(fd), []unix.Timespec{ts, ts}, 0)
+	return setTimes(fd, timespec(e.mtime))
 }
 
 // ownAndMode sets owner and mode where they differ from what the file was made with.
@@ -147,48 +146,26 @@ func (a *applier) ownAndMode(fd int, e *entry, inherits bool, mode uint32) error
 	return unix.Fchmod(fd, e.mode)
 }
 
-// attributes gives a symbolic link, a device or a FIFO its owner, mode, xattrs and time, following nothing.
-func (a *applier) attributes(d *dir, name string, e *entry) error {
-	if err := a.chown(d, name, e.uid, e.gid); err != nil {
-		return err
-	}
-	if e.kind != symlink && (e.mode&a.umask != 0 || e.mode&0o7000 != 0) {
-		if err := chmodNoFollow(d.fd, name, e.mode); err != nil {
-			return err
-		}
-	}
-	if len(e.xattrs) > 0 {
-		fd, err := unix.Openat(d.fd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return err
-		}
-		err = a.setXattrs(fd, e)
-		unix.Close(fd)
-		if err != nil {
-			return err
-		}
-	}
-	return setTimes(d.fd, name, timespec(e.mtime))
-}
-
-// chmodNoFollow changes the mode of what is not open, such as a device, which to open could act.
-func chmodNoFollow(dirfd int, name string, mode uint32) error {
-	err := unix.Fchmodat(dirfd, name, mode, unix.AT_SYMLINK_NOFOLLOW) // fchmodat2, Linux 6.6
-	if err != unix.EOPNOTSUPP {
-		return err
-	}
-	fd, err := unix.Openat(dirfd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+// attributes gives a symbolic link, a device or a FIFO its owner, mode, xattrs and time, without opening
+// it for real: to open a device can act.
+func (a *applier) attributes(d *dir, name string, format uint32, e *entry) error {
+	fd, err := a.root.openMade(d, name, format)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	return unix.Chmod(procFD(fd), mode)
-}
-
-// setTimes sets mtime and atime of name in a directory, following nothing. A time that the file
-// system cannot hold is clamped by the kernel.
-func setTimes(dirfd int, name string, t unix.Timespec) error {
-	return unix.UtimesNanoAt(dirfd, name, []unix.Timespec{t, t}, unix.AT_SYMLINK_NOFOLLOW)
+	if err := a.chown(d, fd, e.uid, e.gid); err != nil {
+		return err
+	}
+	if e.kind != symlink && (e.mode&a.umask != 0 || e.mode&0o7000 != 0) {
+		if err := setMode(fd, e.mode); err != nil {
+			return err
+		}
+	}
+	if err := a.setXattrs(fd, e); err != nil {
+		return err
+	}
+	return setTimes(fd, timespec(e.mtime))
 }
 
 // timespec converts a time; unlike time.Time.UnixNano it does not end in the year 2262.
@@ -199,7 +176,3 @@ func timespec(t time.Time) unix.Timespec {
 	}
 	return ts
 }
-
-// procFD names a descriptor as a path, for calls that take no O_PATH descriptor. It leads to the
-// very file that is open, whatever became of its name.
-func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }

@@ -25,8 +25,8 @@ const (
 // Root is for one goroutine at a time.
 type Root struct {
 	top     dir
-	dev     uint64
-	openat2 bool // the kernel has it, and it is to be used
+	openat2 bool // the kernel has it
+	mount   int  // the id of the root's mount, without openat2
 	dirs    map[string]*dir
 	tick    uint64
 }
@@ -75,9 +75,24 @@ func newRoot(fd int, path string) (*Root, error) {
 		unix.Close(fd)
 		return nil, &Error{Op: "open", Subject: path, Err: err}
 	}
-	r.dev, r.top.ino, r.top.setgid, r.top.mtime = st.Dev, st.Ino, st.Mode&unix.S_ISGID != 0, st.Mtim
-	r.openat2 = haveOpenat2(fd)
+	r.top.ino, r.top.setgid, r.top.mtime = st.Ino, st.Mode&unix.S_ISGID != 0, st.Mtim
+	if r.openat2 = haveOpenat2(fd); r.openat2 {
+		return r, nil
+	}
+	if err := r.walks(); err != nil {
+		unix.Close(fd)
+		return nil, &Error{Op: "open", Subject: path, Err: err}
+	}
 	return r, nil
+}
+
+// walks makes the root one that does without openat2.
+func (r *Root) walks() (err error) {
+	r.openat2 = false
+	if r.mount, err = mountID(r.top.fd); err != nil {
+		err = fmt.Errorf("which mount it is on, where there is no openat2: %w", err)
+	}
+	return err
 }
 
 // haveOpenat2 asks the kernel: Linux before 5.6 and some seccomp filters do not know it.
@@ -186,8 +201,8 @@ func (r *Root) openComponent(fd int, name string, flags int) (int, error) {
 		}
 		return got, err
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(got, &st); err != nil || st.Dev != r.dev {
+	on, err := mountID(got)
+	if err != nil || on != r.mount {
 		unix.Close(got)
 		return -1, notZero(err, unix.EXDEV)
 	}
@@ -247,7 +262,7 @@ func (r *Root) initialise(o *Options) error {
 		return err
 	}
 	r.top.setgid = false
-	return unix.UtimesNanoAt(r.top.fd, ".", []unix.Timespec{{}, {}}, 0)
+	return setTimes(r.top.fd, unix.Timespec{})
 }
 
 // removeChildren removes all that is in the open directory fd. seen, if not nil, is called for each
@@ -284,8 +299,8 @@ func (r *Root) remove(parent int, name string, seen func(int, *unix.Stat_t, stri
 	if derr == unix.ENOTDIR {
 		return err
 	}
-	if derr == unix.EACCES && chmodNoFollow(parent, name, 0o700) == nil {
-		fd, derr = r.openComponent(parent, name, unix.O_RDONLY|unix.O_DIRECTORY)
+	if derr == unix.EACCES {
+		fd, derr = r.openClosed(parent, name)
 	}
 	if derr != nil {
 		return derr
@@ -300,6 +315,19 @@ func (r *Root) remove(parent int, name string, seen func(int, *unix.Stat_t, stri
 		}
 	}
 	return err
+}
+
+// openClosed opens a directory whose mode keeps its owner, this process, out.
+func (r *Root) openClosed(parent int, name string) (int, error) {
+	path, err := r.openComponent(parent, name, unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(path)
+	if err := setMode(path, 0o700); err != nil {
+		return -1, err
+	}
+	return r.openComponent(path, ".", unix.O_RDONLY|unix.O_DIRECTORY)
 }
 
 // list gives the names in an open directory.

@@ -91,7 +91,7 @@ func (a *applier) touch(d *dir, name string, c *dir) error {
 	a.attrs[c.ino] = at
 	if a.owners.uid != 0 && c.mode&0o700 != 0o700 { // without privileges its mode keeps this process out
 		at.mode, at.chmod = c.mode, true
-		return chmodNoFollow(d.fd, name, c.mode|0o700)
+		return setMode(c.fd, c.mode|0o700)
 	}
 	return nil
 }
@@ -112,11 +112,11 @@ func (a *applier) implicit(d *dir, name string, occupied bool) (*dir, string, er
 	if err := unix.Mkdirat(d.fd, name, 0o755); err != nil {
 		return nil, "", err
 	}
-	if err := a.chown(d, name, 0, 0); err != nil {
-		return nil, "", err
-	}
 	c, err := a.root.child(d, name)
 	if err != nil {
+		return nil, "", err
+	}
+	if err := a.chown(d, c.fd, 0, 0); err != nil {
 		return nil, "", err
 	}
 	a.made[a.key(d.ino, name)] = -1

@@ -68,7 +68,12 @@ func (a *applier) makeWhiteout(d *dir, name string) error {
 		return err
 	}
 	a.marked[d.path] = true
-	return setTimes(d.fd, name, unix.Timespec{})
+	fd, err := a.root.openMade(d, name, unix.S_IFCHR)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return setTimes(fd, unix.Timespec{})
 }
 
 // applyOpaque hides all that the layers below have in d.
