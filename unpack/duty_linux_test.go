@@ -56,12 +56,12 @@ func TestIS_T1_a_layer_is_a_tar(t *testing.T) {
 			case ispec.MediaTypeImageLayerZstd:
 				packed = tartest.Zstd(raw)
 			}
-			s := newSandbox(t)
-			_, err := unpack.Unpack(t.Context(), []image.Layer{blobs.Add(mt, packed, raw)}, blobs, s.target, unpack.Options{})
+			s := tartest.NewCanary(t)
+			_, err := unpack.Unpack(t.Context(), []image.Layer{blobs.Add(mt, packed, raw)}, blobs, s.Target, unpack.Options{})
 			if !errors.Is(err, unpack.ErrTar) {
 				t.Errorf("%s as %s: %v, want ErrTar", name, mt, err)
 			}
-			s.check(t)
+			s.Check(t)
 		}
 	}
 	runHazards(t, []hazard{

@@ -31,42 +31,42 @@ func TestH10_renamer(t *testing.T) {
 		blobs := tartest.Blobs{}
 		lower := blobs.Layer(dir("d"), file("d/a/old", "x"), file("d/b/old", "x"))
 		upper := blobs.Layer(list...)
-		s := newSandbox(t)
+		s := tartest.NewCanary(t)
 		var wg sync.WaitGroup
 		stop := make(chan struct{})
 		wg.Go(func() { rename(s, stop) })
 		var failed int
 		for range 8 {
-			err := unpackMode(t.Context(), []image.Layer{lower, upper}, blobs, s.target, unpack.Options{}, openat2)
+			err := unpackMode(t.Context(), []image.Layer{lower, upper}, blobs, s.Target, unpack.Options{}, openat2)
 			if err != nil {
 				failed++
 			}
-			root, err := unpack.OpenRoot(s.target)
+			root, err := unpack.OpenRoot(s.Target)
 			if err != nil {
 				continue
 			}
 			root.RemoveContents()
 			root.Close()
-			os.Remove(s.target)
+			os.Remove(s.Target)
 		}
 		close(stop)
 		wg.Wait()
-		s.check(t)
+		s.Check(t)
 		t.Logf("openat2 %v: %d of 8 unpackings noticed", openat2, failed)
 	}
 }
 
 // rename exchanges d and its directories with links to the outside until stop. It names them by
 // descriptor: it must not be led outside itself.
-func rename(s *sandbox, stop <-chan struct{}) {
-	out := filepath.Join(s.dir, "out")
+func rename(s *tartest.Canary, stop <-chan struct{}) {
+	out := filepath.Join(s.Dir, "out")
 	for {
 		select {
 		case <-stop:
 			return
 		default:
 		}
-		top, err := unix.Open(s.target, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+		top, err := unix.Open(s.Target, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 		if err != nil {
 			continue
 		}
@@ -107,16 +107,16 @@ func FuzzUnpack(f *testing.F) {
 		tar := fixChecksums(raw)
 		layers := []image.Layer{lower, blobs.Tar(tar)}
 		defer delete(blobs, layers[1].Descriptor.Digest)
-		s := newSandbox(t)
+		s := tartest.NewCanary(t)
 		o := unpack.Options{Devices: unpack.DeviceSkip, Limits: unpack.Limits{FileBytes: 1 << 20, LayerBytes: 4 << 20, TotalBytes: 8 << 20}}
 		for _, openat2 := range []bool{true, false} {
-			err := unpackMode(t.Context(), layers, blobs, s.target, o, openat2)
-			s.check(t)
+			err := unpackMode(t.Context(), layers, blobs, s.Target, o, openat2)
+			s.Check(t)
 			var typed *unpack.Error
 			if err != nil && !errors.As(err, &typed) {
 				t.Errorf("%T: %v", err, err)
 			}
-			root, err := unpack.OpenRoot(s.target)
+			root, err := unpack.OpenRoot(s.Target)
 			if err != nil {
 				continue
 			}
@@ -124,20 +124,20 @@ func FuzzUnpack(f *testing.F) {
 				t.Error(err)
 			}
 			root.Close()
-			if err := os.Remove(s.target); err != nil {
+			if err := os.Remove(s.Target); err != nil {
 				t.Error(err)
 			}
 		}
 		fuzzOverlay(t, s, blobs, layers[1], o)
-		s.check(t)
+		s.Check(t)
 	})
 }
 
 // fuzzOverlay applies a layer by itself, and rebuilds its tar if that went well.
-func fuzzOverlay(t *testing.T, s *sandbox, blobs tartest.Blobs, layer image.Layer, o unpack.Options) {
+func fuzzOverlay(t *testing.T, s *tartest.Canary, blobs tartest.Blobs, layer image.Layer, o unpack.Options) {
 	replaced := t.TempDir()
 	roots := make([]*unpack.Root, 2)
-	for i, dir := range []string{s.target, replaced} {
+	for i, dir := range []string{s.Target, replaced} {
 		os.Mkdir(dir, 0o755)
 		root, err := unpack.OpenRoot(dir)
 		if err != nil {

@@ -103,17 +103,17 @@ func (c streamCase) run(t *testing.T) {
 	before := goruntime.NumGoroutine()
 	blobs := tartest.Blobs{}
 	layer := blobs.Add(c.mediaType, c.blob, c.tar)
-	s := newSandbox(t)
+	s := tartest.NewCanary(t)
 	var log bytes.Buffer
-	_, err := unpack.Unpack(t.Context(), []image.Layer{layer}, blobs, s.target, unpack.Options{Limits: c.limits, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	s.check(t)
+	_, err := unpack.Unpack(t.Context(), []image.Layer{layer}, blobs, s.Target, unpack.Options{Limits: c.limits, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	s.Check(t)
 	if !errors.Is(err, c.err) || c.err == nil && err != nil {
 		t.Fatalf("error %v, want %v", err, c.err)
 	}
 	if errors.Is(err, io.EOF) {
 		t.Errorf("the error reads as success: %v", err)
 	}
-	if _, serr := os.Stat(s.target); (serr == nil) != (c.err == nil) {
+	if _, serr := os.Stat(s.Target); (serr == nil) != (c.err == nil) {
 		t.Errorf("target: %v", serr)
 	}
 	if got := strings.Contains(log.String(), "media type"); got != c.warn {
@@ -151,13 +151,13 @@ func TestH70_blob(t *testing.T) {
 			blobs := tartest.Blobs{}
 			layer := blobs.Add(ispec.MediaTypeImageLayer, blob, tar)
 			blobs[layer.Descriptor.Digest] = bad
-			s := newSandbox(t)
-			_, err := unpack.Unpack(t.Context(), []image.Layer{layer}, blobs, s.target, unpack.Options{})
+			s := tartest.NewCanary(t)
+			_, err := unpack.Unpack(t.Context(), []image.Layer{layer}, blobs, s.Target, unpack.Options{})
 			if !errors.Is(err, image.ErrDigestMismatch) && !errors.Is(err, image.ErrSizeMismatch) {
 				t.Errorf("%s, %s: %v", name, how, err)
 			}
-			s.check(t)
-			if _, err := os.Stat(s.target); err == nil {
+			s.Check(t)
+			if _, err := os.Stat(s.Target); err == nil {
 				t.Errorf("%s, %s: the target is there", name, how)
 			}
 		}
