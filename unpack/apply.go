@@ -32,14 +32,33 @@ const (
 	Overlay
 )
 
-// DevicePolicy says what becomes of a device entry that may not be made: a user namespace cannot,
-// and a device 0/0 is never made.
+// DevicePolicy says what becomes of the devices of a layer. Only root of the initial user namespace may make
+// any. A device 0/0 is never made, since overlayfs would take it for a whiteout: it fails the layer
+// under DeviceError, and is left out under the others.
 type DevicePolicy int
 
 const (
-	DeviceError DevicePolicy = iota // the layer fails with ErrDevice
-	DeviceSkip                      // the entry is left out, with a warning
+	// DeviceError makes them; the layer fails with ErrDevice if that is not allowed.
+	DeviceError DevicePolicy = iota
+	// DeviceSkip leaves them out, with a warning; a file of a lower layer in their place goes.
+	DeviceSkip
+	// DeviceBind makes an empty regular file instead, with mode, owner, xattrs and time of the entry, on which
+	// a device of the host can be bind mounted: LayerResult.Devices and Rootfs.Devices tell which.
+	DeviceBind
+	// DeviceAny makes them where that is allowed, and does as DeviceBind where it is not: for a directory
+	// that is used under several policies.
+	DeviceAny
 )
+
+// Device is a device of a layer, or the regular file that stands for it.
+type Device struct {
+	Path         string // relative to the root; no symbolic link is on the way; raw bytes
+	Kind         Kind   // CharDevice or BlockDevice
+	Major, Minor uint32
+	Mode         uint32 // permission bits, as the image says
+	UID, GID     uint32 // as the image says
+	Placeholder  bool   // it is an empty regular file
+}
 
 // IDMap maps a range of ids of the image to ids on disk, in the words of runtime-spec.
 type IDMap struct {
@@ -56,6 +75,8 @@ type Options struct {
 	UIDMap, GIDMap []IDMap
 	// SingleID gives everything to the user and group of this process, whatever the image says:
 	// for a user namespace with one id only, or no privileges at all.
+	// The owner that the image says, if it is not 0:0, is kept in the xattr [OwnerXattr] of regular files and
+	// directories.
 	SingleID bool
 	Devices  DevicePolicy
 	// UserXattr marks opaque directories with user.overlay.opaque, for overlay mounts with the
@@ -90,7 +111,7 @@ type LowerLink struct {
 	Target string `json:"target"` // path of the existing file, relative to the root
 }
 
-// LayerResult says what ApplyLayer did. The last four fields are filled in Overlay form only: they
+// LayerResult says what ApplyLayer did. The last fields are filled in Overlay form only: they
 // are what the layer leaves to whoever stacks it on others.
 type LayerResult struct {
 	Layer       image.Layer
@@ -98,6 +119,10 @@ type LayerResult struct {
 	Mislabelled bool              // the media type claims another compression
 	Entries     int64             // entries in the tar
 	Bytes       int64             // uncompressed, as hashed for the DiffID
+
+	// Devices lists the devices that the layer made, hardlinks to them included, and did not remove again; in Merged
+	// form also those of the layers that were applied to the same Root before.
+	Devices []Device
 
 	// Implicit lists directories that the layer passes through without an entry of their own, ""
 	// for the root: their attributes are those that the layers below give them.
@@ -124,6 +149,9 @@ func ApplyLayer(ctx context.Context, layer image.Layer, blobs Blobs, root *Root,
 	o.Limits = o.Limits.withDefaults()
 	if o.Budget == nil {
 		o.Budget = NewBudget(o.Limits)
+	}
+	if err := o.checkMaps(); err != nil {
+		return LayerResult{}, err
 	}
 	return applyLayer(ctx, layer, blobs, root, form, &o)
 }

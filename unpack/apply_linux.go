@@ -82,6 +82,7 @@ type applier struct {
 	opaque  bool            // Overlay form: the root hides all that is below
 	marked  map[string]bool // Overlay form: directories that got a whiteout
 	plinks  map[string]int  // AUFS's files with many names, by the first: descriptors of nameless files
+	devices *deviceList
 }
 
 // newApplier prepares for one layer.
@@ -102,13 +103,14 @@ func newApplier(root *Root, form Form, o *Options) (*applier, error) {
 	root.top.setgid = st.Mode&unix.S_ISGID != 0 // an earlier layer may have set it
 	a := &applier{
 		root: root, form: form, o: o,
-		warn: newWarnings(o, o.Index), owners: newOwners(o), umask: processUmask(),
+		warn: newWarnings(o, o.Index), devices: root.knownDevices(), owners: newOwners(o), umask: processUmask(),
 		buf:  make([]byte, 128<<10),
 		made: map[uint64]int32{}, seed: maphash.MakeSeed(),
 		attrs: map[uint64]*dirAttr{}, opaques: map[string]bool{}, marked: map[string]bool{}, plinks: map[string]int{},
 	}
-	a.attrs[root.top.ino] = &dirAttr{mtime: st.Mtim, implicit: true}
-	return a, nil
+	top := &dirAttr{mtime: st.Mtim, implicit: true}
+	a.attrs[root.top.ino] = top
+	return a, a.suspendACL(root.top.fd, top)
 }
 
 // close releases what the applier holds besides the root.
@@ -126,6 +128,9 @@ func (a *applier) apply(e *entry, p *payload) error {
 			a.warn.entry(e.path, e.note)
 		}
 		return nil
+	}
+	for _, note := range e.odd {
+		a.warn.once(note, e.path, note)
 	}
 	role, name, err := classify(e.path)
 	if err != nil {
@@ -166,7 +171,11 @@ func wrap(e *entry, err error) error {
 	if err == nil || errors.As(err, &own) && own.Subject != "" {
 		return err
 	}
-	return &Error{Op: "apply", Subject: e.path, Err: err}
+	wrapped := &Error{Op: "apply", Subject: e.path, Err: err}
+	if owner := (*OwnerError)(nil); errors.As(err, &owner) {
+		wrapped.Clause = spec.LayerAttributes
+	}
+	return wrapped
 }
 
 // key names a directory entry.
@@ -200,13 +209,14 @@ func (a *applier) place(d *dir, name string, e *entry, p *payload) error {
 	if e.kind == directory {
 		return a.placeDir(d, name, e, hiding)
 	}
-	if e.kind == charDevice && e.major == 0 && e.minor == 0 {
-		if a.o.Devices == DeviceSkip {
-			a.warn.entry(e.path, "a device 0/0 is left out: overlayfs would take it for a whiteout")
-			return nil
-		}
-		return fail("apply", e.path, spec.LayerWhiteout, ErrDevice, "a device 0/0 would be a whiteout to overlayfs; to leave it out, skip devices")
+	if e.isDevice() {
+		return a.placeDevice(d, name, e, p)
 	}
+	return a.placeFile(d, name, e, p)
+}
+
+// placeFile makes what is neither a directory nor a hardlink, in place of what is there.
+func (a *applier) placeFile(d *dir, name string, e *entry, p *payload) error {
 	err := a.create(d, name, e, p)
 	if errors.Is(err, unix.EEXIST) {
 		if a.ours(d, name) {
@@ -222,22 +232,18 @@ func (a *applier) place(d *dir, name string, e *entry, p *payload) error {
 
 // create makes an entry that is no directory and no hardlink: EEXIST if the name is taken.
 func (a *applier) create(d *dir, name string, e *entry, p *payload) error {
-	if e.kind == regular {
+	switch {
+	case e.kind == regular:
 		return a.createFile(d, name, e, p)
+	case e.isDevice():
+		return a.createDevice(d, name, e)
 	}
 	format := e.kind.format()
 	var err error
 	if e.kind == symlink {
 		err = unix.Symlinkat(e.link, d.fd, name)
 	} else {
-		err = unix.Mknodat(d.fd, name, format|e.mode, int(unix.Mkdev(e.major, e.minor)))
-	}
-	if err == unix.EPERM && (e.kind == charDevice || e.kind == blockDevice) {
-		if a.o.Devices == DeviceSkip {
-			a.warn.entry(e.path, "a device is left out: this process may not make it")
-			return nil
-		}
-		return fail("apply", e.path, spec.LayerAttributes, ErrDevice, "device %d:%d: %w; run as root, or skip devices", e.major, e.minor, err)
+		err = unix.Mknodat(d.fd, name, format|e.mode, 0) // a FIFO
 	}
 	if err != nil {
 		return err
@@ -276,6 +282,7 @@ func (a *applier) clear(d *dir, name string) (hiding bool, err error) {
 		return false, err
 	}
 	path := join(d.path, name)
+	a.devices.drop(path)
 	if a.form == Overlay {
 		hiding = st.Mode&unix.S_IFMT != unix.S_IFDIR || a.opaques[path]
 	}

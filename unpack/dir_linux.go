@@ -14,6 +14,9 @@ type dirAttr struct {
 	chmod    bool
 	mtime    unix.Timespec
 	implicit bool // the layer has no entry for it
+	// inherit is the default ACL of the entry, suspended the one that was on disk (with the ids there): what is
+	// made in the directory before the layer's end must inherit neither.
+	inherit, suspended string
 }
 
 // placeDir makes a directory, or gives an existing one the attributes of the entry.
@@ -57,7 +60,7 @@ func (a *applier) applyRoot(e *entry) error {
 	if err := a.setDirAttributes(top.fd, e, false); err != nil {
 		return err
 	}
-	a.attrs[top.ino] = &dirAttr{path: "", mode: e.mode, chmod: true, mtime: timespec(e.mtime)}
+	a.attrs[top.ino] = &dirAttr{path: "", mode: e.mode, chmod: true, mtime: timespec(e.mtime), inherit: defaultACL(e)}
 	return nil
 }
 
@@ -69,7 +72,7 @@ func (a *applier) dirAttributes(d *dir, name string, c *dir, e *entry, fresh boo
 		return err
 	}
 	made := (e.mode&0o777 | 0o700) &^ a.umask
-	if !fresh || len(e.xattrs) > 0 || d.setgid || u != a.owners.uid || g != a.owners.gid {
+	if !fresh || len(e.xattrs) > 0 || d.setgid || u != a.owners.uid || g != a.owners.gid || a.owners.kept(e.uid, e.gid) != "" {
 		fd, err := a.root.openComponent(d.fd, name, unix.O_RDONLY|unix.O_DIRECTORY)
 		if err != nil {
 			return err
@@ -83,7 +86,7 @@ func (a *applier) dirAttributes(d *dir, name string, c *dir, e *entry, fresh boo
 			return err
 		}
 	}
-	a.attrs[c.ino] = &dirAttr{path: c.path, mode: e.mode, chmod: !fresh || made != e.mode, mtime: timespec(e.mtime)}
+	a.attrs[c.ino] = &dirAttr{path: c.path, mode: e.mode, chmod: !fresh || made != e.mode, mtime: timespec(e.mtime), inherit: defaultACL(e)}
 	c.setgid = c.setgid && !fresh
 	return nil
 }
@@ -94,7 +97,7 @@ func (a *applier) setDirAttributes(fd int, e *entry, fresh bool) error {
 	if err != nil {
 		return err
 	}
-	if err := a.chownError(e.uid, e.gid, unix.Fchown(fd, u, g)); err != nil {
+	if err := chownError(e.uid, e.gid, u, g, unix.Fchown(fd, u, g)); err != nil {
 		return err
 	}
 	if !fresh {
@@ -102,7 +105,7 @@ func (a *applier) setDirAttributes(fd int, e *entry, fresh bool) error {
 			return err
 		}
 	}
-	return a.setXattrs(fd, e)
+	return a.fileXattrs(fd, e)
 }
 
 // finish gives directories their last attributes, deepest first: a mode may keep this process out
@@ -130,10 +133,8 @@ func (a *applier) finish() error {
 
 func (a *applier) finishDir(at *dirAttr) error {
 	if at.path == "" {
-		if at.chmod {
-			if err := unix.Fchmod(a.root.top.fd, at.mode); err != nil {
-				return err
-			}
+		if err := a.lastAttributes(a.root.top.fd, at); err != nil {
+			return err
 		}
 		return setTimes(a.root.top.fd, at.mtime)
 	}
@@ -147,17 +148,32 @@ func (a *applier) finishDir(at *dirAttr) error {
 		return err
 	}
 	defer unix.Close(fd)
+	if err := a.lastAttributes(fd, at); err != nil {
+		return err
+	}
+	return setTimes(fd, at.mtime)
+}
+
+// lastAttributes gives an open directory what would change what is made in it, or keep this process out.
+func (a *applier) lastAttributes(fd int, at *dirAttr) error {
 	if at.chmod {
 		if err := setMode(fd, at.mode); err != nil {
 			return err
 		}
 	}
-	return setTimes(fd, at.mtime)
+	if at.suspended != "" {
+		return setXattr(fd, aclDefault, at.suspended)
+	}
+	if at.inherit == "" {
+		return nil
+	}
+	a.root.acls = true
+	return a.setOne(fd, at.path, xattr{aclDefault, at.inherit})
 }
 
 // result reports what a layer in Overlay form leaves to the stack.
 func (a *applier) result() LayerResult {
-	res := LayerResult{Links: a.links, OpaqueRoot: a.opaque}
+	res := LayerResult{Links: a.links, OpaqueRoot: a.opaque, Devices: a.devices.sorted()}
 	if a.form != Overlay {
 		return res
 	}

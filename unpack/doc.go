@@ -28,7 +28,7 @@
 //     openat2 get a walk with O_NOFOLLOW. Cached directory descriptors are dropped when the
 //     directory is removed or replaced (CVE-2025-47290).
 //   - Whiteouts act on lower layers only, wherever in the layer they stand (layer.md, Whiteouts).
-//   - Owners, modes, times, xattrs, capabilities and devices are as the entry says, or the error
+//   - Owners, modes, times, xattrs, ACLs, capabilities and devices are as the entry says, or the error
 //     names the entry and the fix ([Options.SingleID], [Options.Devices]).
 //
 // # Symbolic links on the way to an entry
@@ -37,6 +37,23 @@
 // followed (inside the root), while one that a lower layer made and that now stands where this
 // layer needs a directory is replaced by a directory: what overlayfs shows when each layer is
 // unpacked by itself, as Docker and Podman do.
+//
+// # Owners, ACLs and capabilities
+//
+// Options.UIDMap and GIDMap change owners on the way, and with them the ids in POSIX ACLs and the root id of
+// file capabilities: a capability then counts in the user namespace that the map describes, and not on
+// the host. An id that the map, or the kernel, does not have is an [OwnerError], which names the map.
+//
+// With Options.SingleID everything belongs to this process, and the owner that the image says is kept in
+// the xattr [OwnerXattr], as `umoci unpack --rootless` does it: none for 0:0, and none on symbolic links,
+// devices and FIFOs, since Linux allows user.* xattrs on regular files and directories only. ACLs that
+// name users are left out. An OwnerXattr in a layer's own tar is never set, whatever the options: it could
+// only claim another owner than the entry has.
+//
+// POSIX ACLs are read from xattrs and from the text that star, GNU tar and libarchive write (SCHILY.acl.*);
+// one that names a user without the number is left out with a warning: who that is on this host says
+// nothing about the image. What is made in a directory does not inherit its default ACL: each entry
+// says what its file has.
 //
 // # What it refuses
 //

@@ -41,7 +41,8 @@ type entry struct {
 	major  uint32
 	minor  uint32
 	xattrs []xattr
-	note   string // why it is skipped
+	note   string   // why it is skipped
+	odd    []string // what of the entry is left out, and why
 }
 
 // decodeEntry checks a header. Errors lack the layer, which the caller adds.
@@ -66,7 +67,7 @@ func decodeEntry(h *tar.Header, limits *Limits) (*entry, error) {
 	if e.gid, err = checkID("gid", h.Gid, h.Name); err != nil {
 		return nil, err
 	}
-	if e.xattrs, err = decodeXattrs(h.PAXRecords); err != nil {
+	if e.xattrs, e.odd, err = decodeXattrs(h.PAXRecords, e.kind == directory); err != nil {
 		return nil, err
 	}
 	if err := checkXattrs(e, h.Name, limits); err != nil {

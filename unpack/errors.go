@@ -22,6 +22,7 @@ var (
 	ErrWhiteout    = errors.New("invalid whiteout")
 	ErrLink        = errors.New("invalid hardlink")
 	ErrOwner       = errors.New("owner cannot be represented")
+	ErrIDMap       = errors.New("invalid id map")
 	ErrDevice      = errors.New("device cannot be made")
 	ErrNotEmpty    = errors.New("target exists and is not an empty directory")
 	ErrDescriptor  = errors.New("unusable layer description")

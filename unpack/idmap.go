@@ -1,11 +1,14 @@
 package unpack
 
 import (
-	"fmt"
+	"math"
 	"os"
 
 	"github.com/oci-pipeline/oci/conformance/spec"
 )
+
+// maxRanges is how many ranges a user namespace takes (user_namespaces(7)).
+const maxRanges = 340
 
 // owners turns the ids of an image into those to give to chown.
 type owners struct {
@@ -34,26 +37,65 @@ func (w *owners) of(uid, gid uint32) (int, int, error) {
 	return u, g, nil
 }
 
-// mapID looks an id up. The zero map changes nothing.
+// kept is the value of OwnerXattr for a file of the image, "" if it needs none.
+func (w *owners) kept(uid, gid uint32) string {
+	if !w.single {
+		return ""
+	}
+	return EncodeOwner(uid, gid)
+}
+
+// mapID looks an id up. The nil map changes nothing.
 func mapID(m []IDMap, id uint32, what string) (int, error) {
 	if m == nil {
 		return int(id), nil
 	}
 	for _, r := range m {
 		if id >= r.ContainerID && uint64(id) < uint64(r.ContainerID)+uint64(r.Size) {
-			host := uint64(r.HostID) + uint64(id-r.ContainerID)
-			if host >= 1<<32-1 {
-				break
-			}
-			return int(host), nil
+			return int(r.HostID + (id - r.ContainerID)), nil // checkMaps: it does not overflow
 		}
 	}
-	return 0, fmt.Errorf("%w: %s %d is in no range of the id map; widen the map, or squash owners to a single id", ErrOwner, what, id)
+	return 0, &OwnerError{Kind: what, ID: id, Disk: id, Map: m}
 }
 
-// ownerError explains why chown failed.
-func ownerError(path string, uid, gid uint32, err error) error {
-	return fail("apply", path, spec.LayerAttributes, ErrOwner,
-		"uid %d gid %d: %w; give this user ranges in /etc/subuid and /etc/subgid that reach these ids, or squash owners to a single id",
-		uid, gid, err)
+// checkMaps refuses maps that no user namespace could have, and what contradicts itself.
+func (o *Options) checkMaps() error {
+	if o.SingleID && (o.UIDMap != nil || o.GIDMap != nil) {
+		return fail("map ids", "", spec.Clause{}, ErrIDMap, "a single id and a map exclude each other")
+	}
+	for _, m := range []struct {
+		what string
+		list []IDMap
+	}{{"uid", o.UIDMap}, {"gid", o.GIDMap}} {
+		if err := checkMap(m.what, m.list); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkMap refuses empty, overflowing and overlapping ranges, on either side: two ids of the image that
+// become one on disk could not be told apart, and one that becomes two is none.
+func checkMap(what string, list []IDMap) error {
+	if len(list) > maxRanges {
+		return fail("map ids", "", spec.Clause{}, ErrIDMap, "%d ranges of %ss, more than %d", len(list), what, maxRanges)
+	}
+	for i, r := range list {
+		const end = uint64(math.MaxUint32) // the id 2^32-1 is none
+		if r.Size == 0 || uint64(r.ContainerID)+uint64(r.Size) > end || uint64(r.HostID)+uint64(r.Size) > end {
+			return fail("map ids", "", spec.Clause{}, ErrIDMap, "the %s range %s has no ids, or some above %d", what, formatMap(list[i:i+1]), end-1)
+		}
+		for _, other := range list[:i] {
+			if overlap(r.ContainerID, r.Size, other.ContainerID, other.Size) || overlap(r.HostID, r.Size, other.HostID, other.Size) {
+				return fail("map ids", "", spec.Clause{}, ErrIDMap, "the %s ranges %s and %s overlap", what,
+					formatMap([]IDMap{other}), formatMap([]IDMap{r}))
+			}
+		}
+	}
+	return nil
+}
+
+// overlap tells whether two ranges have an id in common.
+func overlap(a, sizeA, b, sizeB uint32) bool {
+	return uint64(a) < uint64(b)+uint64(sizeB) && uint64(b) < uint64(a)+uint64(sizeA)
 }

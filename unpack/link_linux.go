@@ -24,7 +24,14 @@ func (a *applier) placeLink(d *dir, name string, e *entry) error {
 	if err == nil {
 		err = unix.Fstatat(from.fd, targetName, &st, unix.AT_SYMLINK_NOFOLLOW)
 	}
+	target := e.link
+	if from != nil {
+		target = join(from.path, targetName)
+	}
 	switch {
+	case a.devices.left[target] && (isErrno(err, unix.ENOENT) || err == nil && a.form == Overlay && isWhiteout(&st)):
+		a.warn.entry(e.path, "a device is left out, of which this is a hardlink")
+		return a.leaveOutAt(d, name)
 	case isErrno(err, unix.ENOENT) && a.form == Overlay:
 		return a.lowerLink(d, name, e)
 	case isErrno(err, unix.ENOENT):
@@ -50,6 +57,7 @@ func (a *applier) placeLink(d *dir, name string, e *entry) error {
 	err = a.linkOver(d, name, func() error { return unix.Linkat(from.fd, targetName, d.fd, name, 0) })
 	if err == nil {
 		a.made[a.key(d.ino, name)] = mark
+		a.devices.link(path, target)
 	}
 	return err
 }

@@ -96,12 +96,13 @@ func (a *applier) chown(d *dir, fd int, uid, gid uint32) error {
 	if u == a.owners.uid && g == a.owners.gid && !d.setgid {
 		return nil
 	}
-	return a.chownError(uid, gid, setOwner(fd, u, g))
+	return chownError(uid, gid, u, g, setOwner(fd, u, g))
 }
 
-func (a *applier) chownError(uid, gid uint32, err error) error {
+// chownError explains what chown said: uid and gid are the image's, u and g what chown was given.
+func chownError(uid, gid uint32, u, g int, err error) error {
 	if err == unix.EPERM || err == unix.EINVAL {
-		return ownerError("", uid, gid, err)
+		return ownerError(uid, gid, u, g, err)
 	}
 	return err
 }
@@ -112,7 +113,7 @@ func (a *applier) fileAttributes(d *dir, fd int, e *entry) error {
 	if err := a.ownAndMode(fd, e, d.setgid, e.mode&0o777&^a.umask); err != nil {
 		return err
 	}
-	if err := a.setXattrs(fd, e); err != nil {
+	if err := a.fileXattrs(fd, e); err != nil {
 		return err
 	}
 	return setTimes(fd, timespec(e.mtime))
@@ -123,7 +124,7 @@ func (a *applier) nameless(fd int, e *entry) error {
 	if err := a.ownAndMode(fd, e, true, 0o600); err != nil {
 		return err
 	}
-	if err := a.setXattrs(fd, e); err != nil {
+	if err := a.fileXattrs(fd, e); err != nil {
 		return err
 	}
 	return setTimes(fd, timespec(e.mtime))
@@ -136,7 +137,7 @@ func (a *applier) ownAndMode(fd int, e *entry, inherits bool, mode uint32) error
 		return err
 	}
 	if u != a.owners.uid || g != a.owners.gid || inherits {
-		if err := a.chownError(e.uid, e.gid, unix.Fchown(fd, u, g)); err != nil {
+		if err := chownError(e.uid, e.gid, u, g, unix.Fchown(fd, u, g)); err != nil {
 			return err
 		}
 	}
@@ -156,6 +157,9 @@ func (a *applier) attributes(d *dir, name string, format uint32, e *entry) error
 	defer unix.Close(fd)
 	if err := a.chown(d, fd, e.uid, e.gid); err != nil {
 		return err
+	}
+	if a.owners.kept(e.uid, e.gid) != "" {
+		a.leftOut("xattr " + OwnerXattr) // the kernel would refuse it
 	}
 	if e.kind != symlink && (e.mode&a.umask != 0 || e.mode&0o7000 != 0) {
 		if err := setMode(fd, e.mode); err != nil {

@@ -27,8 +27,10 @@ type Root struct {
 	top     dir
 	openat2 bool // the kernel has it
 	mount   int  // the id of the root's mount, without openat2
+	acls    bool // a directory was given a default ACL, which what is made in it would inherit
 	dirs    map[string]*dir
 	tick    uint64
+	devices *deviceList // made by the layers so far
 }
 
 // dir is an open directory in a Root. Its path has no symbolic link in it, so that a cached dir can
@@ -235,6 +237,7 @@ func (r *Root) existing(path string) (*dir, error) {
 // RemoveContents removes all that is in the root, and leaves the root. It does not cross mounts.
 func (r *Root) RemoveContents() error {
 	r.forget()
+	r.devices, r.acls = nil, false
 	if err := r.removeChildren(r.top.fd, nil); err != nil {
 		return &Error{Op: "remove", Subject: "/", Err: err}
 	}
@@ -245,7 +248,7 @@ func (r *Root) RemoveContents() error {
 // from it what its parent directory may have given it: a default ACL or the setgid bit would
 // change what is made below.
 func (r *Root) initialise(o *Options) error {
-	for _, name := range []string{"system.posix_acl_default", "system.posix_acl_access"} {
+	for _, name := range []string{aclDefault, aclAccess, OwnerXattr} {
 		if err := unix.Fremovexattr(r.top.fd, name); err != nil && err != unix.ENODATA && err != unix.EOPNOTSUPP {
 			return err
 		}
@@ -255,8 +258,8 @@ func (r *Root) initialise(o *Options) error {
 	if err != nil {
 		return err
 	}
-	if err := unix.Fchown(r.top.fd, uid, gid); err != nil {
-		return fmt.Errorf("%w: %w", ErrOwner, err)
+	if err := chownError(0, 0, uid, gid, unix.Fchown(r.top.fd, uid, gid)); err != nil {
+		return err
 	}
 	if err := unix.Fchmod(r.top.fd, 0o755); err != nil {
 		return err

@@ -34,6 +34,8 @@ func (r *Root) Open(name string) (*os.File, error) {
 // RemoveContents gives errors.ErrUnsupported.
 func (r *Root) RemoveContents() error { return errors.ErrUnsupported }
 
+func (r *Root) knownDevices() *deviceList { return newDeviceList() }
+
 func (r *Root) initialise(*Options) error { return errors.ErrUnsupported }
 
 func applyStream(context.Context, image.Layer, Blobs, *Root, Form, *Options) (LayerResult, error) {

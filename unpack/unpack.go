@@ -14,8 +14,9 @@ import (
 
 // Rootfs is a root filesystem that was unpacked and proved. It comes from Unpack only.
 type Rootfs struct {
-	dir    string
-	layers []LayerResult
+	dir     string
+	layers  []LayerResult
+	devices []Device
 }
 
 // Dir is the directory that holds the files.
@@ -33,6 +34,9 @@ func (r Rootfs) Layers() []LayerResult { return r.layers }
 func Unpack(ctx context.Context, layers []image.Layer, blobs Blobs, dir string, o Options) (_ Rootfs, err error) {
 	if o.Log != nil || o.Replaced != nil {
 		return Rootfs{}, fail("unpack", dir, spec.Clause{}, ErrDescriptor, "a log belongs to one layer")
+	}
+	if err := o.checkMaps(); err != nil {
+		return Rootfs{}, err
 	}
 	o.Limits = o.Limits.withDefaults()
 	o.Budget = NewBudget(o.Limits)
@@ -62,6 +66,7 @@ func Unpack(ctx context.Context, layers []image.Layer, blobs Blobs, dir string, 
 		}
 		res.layers = append(res.layers, done)
 	}
+	res.devices = root.knownDevices().sorted()
 	return res, nil
 }
 

@@ -89,6 +89,9 @@ func (a *applier) touch(d *dir, name string, c *dir) error {
 	a.made[a.key(d.ino, name)] = -1
 	at := &dirAttr{path: c.path, mtime: c.mtime, implicit: true}
 	a.attrs[c.ino] = at
+	if err := a.suspendACL(c.fd, at); err != nil {
+		return err
+	}
 	if a.owners.uid != 0 && c.mode&0o700 != 0o700 { // without privileges its mode keeps this process out
 		at.mode, at.chmod = c.mode, true
 		return setMode(c.fd, c.mode|0o700)

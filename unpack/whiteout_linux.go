@@ -161,7 +161,7 @@ func (a *applier) resetDir(d *dir, at *dirAttr) error {
 	if err != nil {
 		return err
 	}
-	if err := unix.Fchown(fd, uid, gid); err != nil {
+	if err := chownError(0, 0, uid, gid, unix.Fchown(fd, uid, gid)); err != nil {
 		return err
 	}
 	*at = dirAttr{path: at.path, mode: 0o755, chmod: true, implicit: at.implicit}

@@ -25,9 +25,11 @@ const capabilityXattr = "security.capability"
 
 // decodeXattrs gives the xattrs that PAX records carry, sorted by name, the file capability last:
 // the kernel drops it at each later change of the owner. libarchive's encoding (name URL-encoded,
-// value base64) counts where star's is absent.
-func decodeXattrs(records map[string]string) ([]xattr, error) {
-	var list []xattr
+// value base64) counts where star's is absent; so do ACLs as text. odd tells what cannot be used.
+func decodeXattrs(records map[string]string, dir bool) (list []xattr, odd []string, err error) {
+	if len(records) == 0 {
+		return nil, nil, nil
+	}
 	for k, v := range records {
 		if name, ok := strings.CutPrefix(k, paxSchily); ok {
 			list = append(list, xattr{name, v})
@@ -39,22 +41,23 @@ func decodeXattrs(records map[string]string) ([]xattr, error) {
 		}
 		name, err := url.PathUnescape(enc)
 		if err != nil {
-			return nil, fail("decode", k, spec.LayerTar, ErrTar, "xattr name is not URL-encoded")
+			return nil, nil, fail("decode", k, spec.LayerTar, ErrTar, "xattr name is not URL-encoded")
 		}
 		if _, ok := records[paxSchily+name]; ok {
 			continue
 		}
 		raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(v, "=\n"))
 		if err != nil {
-			return nil, fail("decode", k, spec.LayerTar, ErrTar, "xattr value is not base64")
+			return nil, nil, fail("decode", k, spec.LayerTar, ErrTar, "xattr value is not base64")
 		}
 		list = append(list, xattr{name, string(raw)})
 	}
 	for _, x := range list {
 		if x.name == "" || len(x.name) > 255 || strings.ContainsRune(x.name, 0) {
-			return nil, fail("decode", x.name, spec.LayerTar, ErrTar, "invalid xattr name")
+			return nil, nil, fail("decode", x.name, spec.LayerTar, ErrTar, "invalid xattr name")
 		}
 	}
+	list, odd = decodeACLs(list, records, dir)
 	sort.Slice(list, func(i, j int) bool {
 		ci, cj := list[i].name == capabilityXattr, list[j].name == capabilityXattr
 		if ci != cj {
@@ -62,7 +65,7 @@ func decodeXattrs(records map[string]string) ([]xattr, error) {
 		}
 		return list[i].name < list[j].name
 	})
-	return list, nil
+	return list, odd, nil
 }
 
 // skipXattr gives the reason why an image's xattr is not set, or "". What belongs to this host or
@@ -76,6 +79,8 @@ func skipXattr(name string) string {
 		return "labels belong to the host"
 	case name == "system.nfs4_acl", name == "system.nfs4acl":
 		return "NFS ACLs belong to the server"
+	case name == OwnerXattr:
+		return "it is where the owner is kept that the entry itself names"
 	}
 	return ""
 }
