@@ -27,8 +27,7 @@ func applyStream(ctx context.Context, layer image.Layer, blobs Blobs, root *Root
 	}
 	defer a.close()
 	if s.result.Mislabelled {
-		a.warn.entry("", "the compression is not what the media type says",
-			"mediaType", layer.Descriptor.MediaType, "found", s.result.Compression)
+		a.warn.mislabelled(layer, s.result.Compression)
 	}
 	m := &members{stream: s, log: newSplitLog(o.Log, o.Limits.LogBytes), limits: &o.Limits, budget: o.Budget}
 	if err := m.each(a.apply); err != nil {
@@ -77,12 +76,13 @@ type applier struct {
 	// directory changes its mtime, and some modes would keep this process out.
 	attrs map[uint64]*dirAttr
 
-	links   []LowerLink
-	opaques map[string]bool // Overlay form: directories that got the opaque mark
-	opaque  bool            // Overlay form: the root hides all that is below
-	marked  map[string]bool // Overlay form: directories that got a whiteout
-	plinks  map[string]int  // AUFS's files with many names, by the first: descriptors of nameless files
-	devices *deviceList
+	links    []LowerLink
+	opaques  map[string]bool // Overlay form: directories that got the opaque mark
+	opaque   bool            // Overlay form: the root hides all that is below
+	marked   map[string]bool // Overlay form: directories that got a whiteout
+	reserved []string        // names in the root that go when the layer is done
+	plinks   map[string]int  // AUFS's files with many names, by the first: descriptors of nameless files
+	devices  *deviceList
 }
 
 // newApplier prepares for one layer.

@@ -178,11 +178,11 @@ func TestH33_map_refused(t *testing.T) {
 		"too many":              many,
 	} {
 		for _, o := range []unpack.Options{{UIDMap: m}, {GIDMap: m}} {
-			s := newSandbox(t)
-			if _, err := unpack.Unpack(t.Context(), layers, blobs, s.target, o); !errors.Is(err, unpack.ErrIDMap) {
+			s := tartest.NewCanary(t)
+			if _, err := unpack.Unpack(t.Context(), layers, blobs, s.Target, o); !errors.Is(err, unpack.ErrIDMap) {
 				t.Errorf("%s: %v", name, err)
 			}
-			s.check(t)
+			s.Check(t)
 			root, err := unpack.OpenRoot(t.TempDir())
 			if err != nil {
 				t.Fatal(err)
