@@ -3,10 +3,13 @@ package unpack_test
 import (
 	"bytes"
 	"fmt"
+	"hash/crc64"
 	"io"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/vbatts/tar-split/tar/asm"
+	"github.com/vbatts/tar-split/tar/storage"
 
 	"github.com/oci-pipeline/oci/unpack"
 	"github.com/oci-pipeline/oci/unpack/tartest"
@@ -58,5 +61,60 @@ func TestIS_C5_log_without_files(t *testing.T) {
 				t.Errorf("rebuilt %s of %d files, want %s of 3", sum.Digest(), asked, layer.DiffID)
 			}
 		})
+	}
+}
+
+// TestIS_C5_replay puts a tar together from its log by other means than tar-split's, from logs as this package
+// writes them, and as tar-split does.
+func TestIS_C5_replay(t *testing.T) {
+	big := string(bytes.Repeat([]byte("payload "), 40<<10))
+	tar := tartest.Archive(
+		tartest.Dir("a"), tartest.File("a/\xff,\"size\":7,\"payload\":\"", "raw name"), tartest.File("a/empty", ""),
+		tartest.File("a/big", big), tartest.Symlink("a/link", "big"))
+	blobs := tartest.Blobs{}
+	layer := blobs.Tar(tar)
+	var own bytes.Buffer
+	w, err := unpack.NewLogWriter(&own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ignore := func(*unpack.Entry, io.Reader) error { return nil }
+	if _, err := unpack.ReadLayer(t.Context(), layer, blobs, unpack.Options{Log: w}, ignore); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	var foreign bytes.Buffer
+	in, err := asm.NewInputTarStream(bytes.NewReader(tar), storage.NewJSONPacker(&foreign), nil)
+	if err == nil {
+		_, err = io.Copy(io.Discard, in)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	contents := []string{"raw name", big}
+	for name, log := range map[string][]byte{"own": own.Bytes(), "tar-split": foreign.Bytes()} {
+		sum := digest.SHA256.Digester()
+		files := 0
+		segment := func(raw []byte) error {
+			_, err := sum.Hash().Write(raw)
+			return err
+		}
+		err := unpack.ReplayLog(t.Context(), bytes.NewReader(log), unpack.Options{}, segment, func(f unpack.LogFile) error {
+			body := contents[files]
+			files++
+			if f.Size != int64(len(body)) || f.Sum != crc64.Checksum([]byte(body), storage.CRCTable) {
+				t.Errorf("%s: file %d has %d bytes and the sum %x", name, files, f.Size, f.Sum)
+			}
+			return segment([]byte(body))
+		})
+		if err != nil || sum.Digest() != layer.DiffID {
+			t.Errorf("%s: %s, want %s: %v", name, sum.Digest(), layer.DiffID, err)
+		}
+		// A log that is cut anywhere is no shorter tar: the digest would not be found, or it is an error.
+		sum = digest.SHA256.Digester()
+		err = unpack.ReplayLog(t.Context(), bytes.NewReader(log[:len(log)-9]), unpack.Options{}, segment, func(unpack.LogFile) error { return nil })
+		if err == nil {
+			t.Errorf("%s: a log that is cut gives no error", name)
+		}
 	}
 }

@@ -88,6 +88,7 @@ type logItem struct {
 	size     int64 // of a file's content, 0 if there is none or the log has it
 	position int
 	raw      []byte // of a segment
+	sum      []byte // of a file's content
 }
 
 // Read implements io.Reader.
@@ -256,6 +257,12 @@ func (s *logStream) parse(line []byte) *logItem {
 			return nil
 		}
 	}
+	if _, sum, ok := bytes.Cut(line[:at], []byte(`,"payload":"`)); ok {
+		encoded, _, _ := bytes.Cut(sum, []byte(`"`))
+		if item.sum, err = base64.StdEncoding.DecodeString(string(encoded)); err != nil {
+			return nil
+		}
+	}
 	return item
 }
 
@@ -270,7 +277,7 @@ func (s *logStream) decode() (*logItem, error) {
 	case storage.SegmentType:
 		item = &logItem{raw: e.Payload, position: e.Position}
 	case storage.FileType:
-		item = &logItem{file: true, size: e.Size, position: e.Position}
+		item = &logItem{file: true, size: e.Size, position: e.Position, sum: e.Payload}
 	default:
 		return nil, fmt.Errorf("a line of type %d", e.Type)
 	}

@@ -85,3 +85,6 @@ func byX8(c uint64) uint64 {
 	out := c << 56
 	return c>>8 ^ out ^ out>>1 ^ out>>3 ^ out>>4
 }
+
+// Update adds p to a sum, 0 at first.
+func Update(sum uint64, p []byte) uint64 { return update(sum, p) }
