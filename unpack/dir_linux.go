@@ -112,6 +112,9 @@ func (a *applier) setDirAttributes(fd int, e *entry, fresh bool) error {
 // of what is below.
 func (a *applier) finish() error {
 	a.root.trim()
+	if err := a.release(); err != nil {
+		return &Error{Op: "apply", Subject: plinkDir, Err: err}
+	}
 	list := make([]*dirAttr, 0, len(a.attrs))
 	for _, at := range a.attrs {
 		list = append(list, at)

@@ -179,6 +179,9 @@ func (a *applier) keepPlink(e *entry, p *payload) error {
 		return fmt.Errorf("%w: more than %d files in %s", ErrLimit, most, plinkDir)
 	}
 	fd, err := unix.Openat(a.root.top.fd, ".", unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
+	if err == unix.EOPNOTSUPP || err == unix.EISDIR || err == unix.ENOENT { // open(2): the file system, or the kernel, cannot
+		fd, err = a.reserve(fmt.Sprint(plinkDir, ".", len(a.reserved)))
+	}
 	if err != nil {
 		return err
 	}
@@ -190,6 +193,28 @@ func (a *applier) keepPlink(e *entry, p *payload) error {
 		return err
 	}
 	return a.nameless(fd, e)
+}
+
+// reserve makes a file under a name that no layer can have, for file systems without nameless ones. It
+// has the name until the layer is done.
+func (a *applier) reserve(name string) (int, error) {
+	fd, err := unix.Openat(a.root.top.fd, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err == nil {
+		a.reserved = append(a.reserved, name)
+		a.made[a.key(a.root.top.ino, name)] = -1 // no whiteout of this layer means it
+	}
+	return fd, err
+}
+
+// release takes these names away.
+func (a *applier) release() error {
+	for _, name := range a.reserved {
+		if err := unix.Unlinkat(a.root.top.fd, name, 0); err != nil {
+			return err
+		}
+	}
+	a.reserved = nil
+	return nil
 }
 
 // linkPlink gives such a file a name.
