@@ -33,7 +33,14 @@ func (a *applier) placeLink(d *dir, name string, e *entry) error {
 		a.warn.entry(e.path, "a device is left out, of which this is a hardlink")
 		return a.leaveOutAt(d, name)
 	case isErrno(err, unix.ENOENT) && a.form == Overlay:
-		return a.lowerLink(d, name, e)
+		target, err := a.lowerPath(targetDir, targetName)
+		if err != nil {
+			return err
+		}
+		if target == "" {
+			return fail("apply", e.path, spec.LayerHardlink, ErrLink, "hardlink to %q, which the layer removes", e.link)
+		}
+		return a.lowerLink(d, name, target, e)
 	case isErrno(err, unix.ENOENT):
 		return fail("apply", e.path, spec.LayerHardlink, ErrLink, "hardlink to %q, which does not exist", e.link)
 	case err != nil:
@@ -77,20 +84,73 @@ func (a *applier) linkOver(d *dir, name string, link func() error) error {
 	return err
 }
 
-// lowerLink notes a hardlink whose target this layer does not have.
-func (a *applier) lowerLink(d *dir, name string, e *entry) error {
-	target := e.link
+// lowerPath gives the path at which the layers below have a file that this layer, in Overlay form,
+// does not have: the layer's symbolic links are followed. It is "" if the layer hides what is there.
+func (a *applier) lowerPath(dirPath, name string) (string, error) {
+	d, at, links := &a.root.top, "", 0 // d is nil where the layer has no directory
+	for rest := dirPath + "/" + name; rest != ""; {
+		var comp string
+		comp, rest, _ = strings.Cut(rest, "/")
+		switch comp {
+		case "", ".":
+			continue
+		case "..":
+			at, _ = split(at)
+			var err error
+			if d, err = a.root.existing(at); err != nil {
+				d = nil
+			}
+			continue
+		}
+		at = join(at, comp)
+		if d == nil {
+			continue
+		}
+		c, err := a.root.child(d, comp)
+		switch err {
+		case nil:
+			d = c
+		case unix.ENOENT:
+			if a.belowOpaque(at) || a.hasLink(at) && rest != "" {
+				return "", nil
+			}
+			d = nil
+		case unix.ENOTDIR:
+			target, err := readlink(d.fd, comp)
+			if err != nil {
+				return "", nil // a file, or a whiteout
+			}
+			if links++; links > maxLinks {
+				return "", fail("apply", dirPath, spec.LayerTar, ErrUnsafePath, "the way leads through more than %d symbolic links", maxLinks)
+			}
+			if at = d.path; strings.HasPrefix(target, "/") {
+				d, at = &a.root.top, ""
+			}
+			rest = target + "/" + rest
+		default:
+			return "", err
+		}
+	}
+	return at, nil
+}
+
+// lowerLink notes a hardlink to a file that this layer does not have.
+func (a *applier) lowerLink(d *dir, name, target string, e *entry) error {
+	path := join(d.path, name)
+	switch {
+	case target == path:
+		return fail("apply", e.path, spec.LayerHardlink, ErrLink, "hardlink to itself")
+	case strings.HasPrefix(target, path+"/"):
+		return fail("apply", e.path, spec.LayerHardlink, ErrLink, "the link replaces the directory of its target %q", e.link)
+	}
 	for _, l := range a.links {
-		if l.Name == e.link { // a link to a link that was noted
+		if l.Name == target { // a link to a link that was noted: maybe to what lower layers have at path
 			target = l.Target
+			break
 		}
 	}
 	if _, err := a.clear(d, name); err != nil && !isErrno(err, unix.ENOENT) {
 		return err
-	}
-	path := join(d.path, name)
-	if target == path {
-		return fail("apply", e.path, spec.LayerHardlink, ErrLink, "hardlink to itself")
 	}
 	a.dropLinks(path, true)
 	a.links = append(a.links, LowerLink{Name: path, Target: target})

@@ -394,6 +394,11 @@ func (b *builder) names(low *merge.File, known string) ([]string, error) {
 
 // visible tells whether path still shows low with the layer on top.
 func (b *builder) visible(path string, low *merge.File) bool {
+	for _, l := range b.links { // these names are made here, and the layer does not show them yet
+		if name := string(l[0]); path == name || strings.HasPrefix(path, name+"/") {
+			return false
+		}
+	}
 	top, err := b.whole.Find(path)
 	if err != nil {
 		return false

@@ -53,7 +53,8 @@ type DiffOptions struct {
 	Content bool
 }
 
-// Diff tells how b differs from a, sorted by path; a directory comes before what is in it.
+// Diff tells how b differs from a, sorted by path; a directory comes before what is in it. Of a directory
+// that something is mounted on in either tree, nothing is known.
 func Diff(a, b *Tree, o DiffOptions) []Change {
 	d := differ{o: o}
 	d.first[0], d.first[1] = firstNames(a, b), firstNames(b, a)
@@ -94,6 +95,8 @@ func firstNames(t, other *Tree) map[*Node]string {
 // node compares what two trees have at a path; nil is nothing.
 func (d *differ) node(path string, a, b *Node) {
 	switch {
+	case a != nil && b != nil && (a.Mount || b.Mount):
+		return
 	case a == nil:
 		d.changes = append(d.changes, Change{Path: path, Kind: Added, New: b})
 	case b == nil:

@@ -19,16 +19,24 @@ type DirOptions struct {
 	// SingleID says that the directory was unpacked with one id for all: owners are taken from the xattr
 	// user.rootlesscontainers, which is not in the tree then, and are 0:0 without.
 	SingleID bool
-	// Entries bounds the paths; 0 is the default of unpack.Limits, negative none.
+	// Entries bounds the paths, and Depth the components of one; 0 is the default of unpack.Limits, negative none. Each
+	// level costs a descriptor. What is deeper is not looked into: unpack.ErrLimit, see Failed.
 	Entries int64
-	Logger  *slog.Logger // receives warnings; nil discards them
+	Depth   int64
+	// Skip, if not nil, tells that a path is neither to be in the tree nor looked into.
+	Skip func(path string) bool
+	// Failed, if not nil, is told what cannot be read, or changes while it is: with nil OfDir goes on
+	// without it. The path may be in the tree, but what is below it is not.
+	Failed func(path string, err error) error
+	Logger *slog.Logger // receives warnings; nil discards them
 }
 
 // OfDir reads the tree in an open directory, through descriptors only. No symbolic link is followed, no
 // mount is crossed: of a directory that something is mounted on, what is mounted is seen as an
-// empty directory, with a warning. Xattrs that belong to the host or to overlayfs are left out.
+// empty directory, with a warning and [Node.Mount]. A name that vanishes meanwhile was never there. Xattrs that belong to the host or to overlayfs are left out.
 func OfDir(ctx context.Context, dir *os.File, o DirOptions) (*Tree, error) {
-	o.Entries = unpack.Limits{Entries: o.Entries}.WithDefaults().Entries
+	limits := unpack.Limits{Entries: o.Entries, Depth: o.Depth}.WithDefaults()
+	o.Entries, o.Depth = limits.Entries, limits.Depth
 	return ofDir(ctx, dir, o)
 }
 

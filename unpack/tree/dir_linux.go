@@ -68,33 +68,55 @@ func readError(path string, err error) error {
 	return &unpack.Error{Op: "read tree", Subject: "/" + path, Err: err}
 }
 
+// batch is how many names of a directory are read at once: it may have more than fit into memory.
+const batch = 4096
+
 // dir reads what is in the open directory fd, and closes it.
 func (s *scan) dir(ctx context.Context, fd int, path string, n *Node) error {
 	f := os.NewFile(uintptr(fd), path)
 	defer f.Close()
-	names, err := f.Readdirnames(-1)
-	if err != nil {
-		return readError(path, err)
-	}
-	if len(names) > 0 {
-		n.children = make(map[string]*Node, len(names))
-	}
-	for _, name := range names {
-		if err := context.Cause(ctx); err != nil {
-			return readError(path, err)
+	for {
+		names, err := f.Readdirnames(batch)
+		if errors.Is(err, io.EOF) {
+			return nil
 		}
-		if err := s.child(ctx, fd, name, join(path, name), n); err != nil {
-			return readError(join(path, name), err)
+		if err != nil {
+			return s.failed(path, err)
+		}
+		if n.children == nil {
+			n.children = make(map[string]*Node, len(names))
+		}
+		for _, name := range names {
+			if err := context.Cause(ctx); err != nil {
+				return readError(path, err)
+			}
+			if err := s.child(ctx, fd, name, join(path, name), n); err != nil {
+				return readError(join(path, name), err)
+			}
 		}
 	}
-	return nil
+}
+
+// failed is an error of a path, or none if the caller can do without it.
+func (s *scan) failed(path string, err error) error {
+	if err != nil && s.o.Failed != nil {
+		return s.o.Failed(path, err)
+	}
+	return err
 }
 
 // child reads one name of a directory, with what is below it.
 func (s *scan) child(ctx context.Context, parent int, name, path string, dir *Node) error {
+	if s.o.Skip != nil && s.o.Skip(path) {
+		return nil
+	}
 	var st unix.Stat_t
-	if err := unix.Fstatat(parent, name, &st, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT); err != nil {
-		return err
+	err := unix.Fstatat(parent, name, &st, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT)
+	if err == unix.ENOENT || dir.children[name] != nil { // it has gone, or is listed again after a rename
+		return nil
+	}
+	if err != nil {
+		return s.failed(path, err)
 	}
 	if s.tree.len++; int64(s.tree.len) > s.o.Entries {
 		return fmt.Errorf("%w: more than %d paths", unpack.ErrLimit, s.o.Entries)
@@ -108,32 +130,53 @@ func (s *scan) child(ctx context.Context, parent int, name, path string, dir *No
 		}
 	}
 	n, err := s.node(parent, name, &st)
+	if err == unix.ENOENT {
+		s.tree.len--
+		return nil
+	}
 	if err != nil {
-		return err
+		return s.failed(path, err)
 	}
 	n.Names = 1
 	dir.children[name] = n
 	switch {
 	case isDir:
-		fd, err := openBelow(parent, name, unix.O_RDONLY|unix.O_DIRECTORY)
-		if err == unix.EXDEV {
-			if s.o.Logger != nil {
-				s.o.Logger.Warn("a mounted directory is not looked into", "path", fmt.Sprintf("%q", path))
-			}
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		return s.dir(ctx, fd, path, n)
+		return s.subdirectory(ctx, parent, name, path, n, &st)
 	case st.Nlink > 1:
 		s.inodes[inode{st.Dev, st.Ino}] = n
 	}
 	if s.hash != nil && n.Kind == unpack.Regular {
-		return s.content(parent, name, path, n, &st)
+		return s.failed(path, s.content(parent, name, path, n, &st))
 	}
 	return nil
 }
+
+// subdirectory reads what is in the directory n, unless it is too deep, or something is mounted on it.
+func (s *scan) subdirectory(ctx context.Context, parent int, name, path string, n *Node, st *unix.Stat_t) error {
+	if int64(strings.Count(path, "/")+1) >= s.o.Depth {
+		return s.failed(path, fmt.Errorf("%w: more than %d components", unpack.ErrLimit, s.o.Depth))
+	}
+	fd, err := openBelow(parent, name, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err == unix.EXDEV {
+		n.Mount = true
+		if s.o.Logger != nil {
+			s.o.Logger.Warn("a mounted directory is not looked into", "path", fmt.Sprintf("%q", path))
+		}
+		return nil
+	}
+	if err != nil {
+		return s.failed(path, err)
+	}
+	var now unix.Stat_t
+	if err := unix.Fstat(fd, &now); err != nil || now.Ino != st.Ino || now.Dev != st.Dev {
+		unix.Close(fd)
+		return s.failed(path, errors.Join(err, errChanging))
+	}
+	return s.dir(ctx, fd, path, n)
+}
+
+// errChanging: what was looked at is not what was opened.
+var errChanging = errors.New("the tree is being changed")
 
 // content has a file hashed. What is opened is the file that was looked at, or it is an error.
 func (s *scan) content(parent int, name, path string, n *Node, st *unix.Stat_t) error {
@@ -144,7 +187,7 @@ func (s *scan) content(parent int, name, path string, n *Node, st *unix.Stat_t) 
 	var now unix.Stat_t
 	if err := unix.Fstat(fd, &now); err != nil || now.Ino != st.Ino || now.Mode&unix.S_IFMT != unix.S_IFREG {
 		unix.Close(fd)
-		return errors.Join(err, errors.New("the tree is being changed"))
+		return errors.Join(err, errChanging)
 	}
 	s.hash.jobs <- job{os.NewFile(uintptr(fd), path), n}
 	return nil

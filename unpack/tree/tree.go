@@ -30,6 +30,7 @@ type Node struct {
 	// Position is the place of that entry in the tar-split log of its layer, -1 if not known.
 	Position int
 	Implicit bool // a directory that no layer has an entry for
+	Mount    bool // something is mounted on the directory, and not looked into
 	Names    int  // how many names the file has in the tree; 1 for a directory
 
 	children map[string]*Node

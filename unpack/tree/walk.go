@@ -114,6 +114,10 @@ func (l *Layer) target(dir frame, base string, e *unpack.Entry) (*Node, bool, er
 	if err != nil {
 		return nil, false, err
 	}
+	way := l.where()
+	if join(way, name) == own {
+		return nil, false, refuse(e.Path, spec.LayerHardlink, unpack.ErrLink, "hardlink to itself")
+	}
 	var c *change
 	if from.change != nil {
 		c = from.change.entries[name]
@@ -127,10 +131,6 @@ func (l *Layer) target(dir frame, base string, e *unpack.Entry) (*Node, bool, er
 		return nil, false, refuse(e.Path, spec.LayerHardlink, unpack.ErrLink, "hardlink to the directory %q", e.Link)
 	case n == nil:
 		return nil, false, refuse(e.Path, spec.LayerHardlink, unpack.ErrLink, "hardlink to %q, which does not exist", e.Link)
-	}
-	switch way := l.where(); {
-	case join(way, name) == own:
-		return nil, false, refuse(e.Path, spec.LayerHardlink, unpack.ErrLink, "hardlink to itself")
 	case way == own, strings.HasPrefix(way, own+"/"):
 		return nil, false, refuse(e.Path, spec.LayerHardlink, unpack.ErrLink, "the link replaces the directory of its target %q", e.Link)
 	}

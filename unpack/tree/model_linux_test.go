@@ -1,0 +1,201 @@
+package tree_test
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/unpack"
+	"github.com/oci-pipeline/oci/unpack/snapshot"
+	"github.com/oci-pipeline/oci/unpack/tartest"
+	"github.com/oci-pipeline/oci/unpack/tree"
+)
+
+// randomStack gives the bytes of a stack of a few layers.
+func randomStack(rnd *rand.Rand) []byte {
+	raw := make([]byte, opBytes*(4+rnd.IntN(24)))
+	for i := range raw {
+		raw[i] = byte(rnd.Uint32())
+	}
+	return raw
+}
+
+// seeds is how many stacks a test tries; OCI_TEST_SEEDS asks for more.
+func seeds(n int) int {
+	if v, err := strconv.Atoi(os.Getenv("OCI_TEST_SEEDS")); err == nil {
+		return v
+	}
+	return n
+}
+
+// kindOf gives what kind of refusal an error is.
+func kindOf(err error) error {
+	for _, kind := range []error{unpack.ErrUnsafePath, unpack.ErrTar, unpack.ErrLimit, unpack.ErrWhiteout, unpack.ErrLink, unpack.ErrOwner, unpack.ErrDevice} {
+		if errors.Is(err, kind) {
+			return kind
+		}
+	}
+	return err
+}
+
+// maker makes a tree of layers, in a directory of its own.
+type maker func(tb testing.TB, dir string, layers []image.Layer, blobs tartest.Blobs) (*tree.Tree, error)
+
+func merged(tb testing.TB, dir string, layers []image.Layer, blobs tartest.Blobs) (*tree.Tree, error) {
+	if _, err := unpack.Unpack(tb.Context(), layers, blobs, dir, unpack.Options{}); err != nil {
+		return nil, err
+	}
+	return ofDir(tb, dir), nil
+}
+
+func stacked(tb testing.TB, dir string, layers []image.Layer, blobs tartest.Blobs) (*tree.Tree, error) {
+	s, err := snapshot.Open(dir, snapshot.Options{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	dirs, err := s.Ensure(tb.Context(), layers, blobs)
+	if err != nil {
+		return nil, err
+	}
+	m, err := snapshot.Mount(tb.Context(), snapshot.MountOptions{Layers: dirs, ReadOnly: true})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer m.Close()
+	return ofFile(tb, m), nil
+}
+
+// engine is what the model is compared with.
+type engine struct {
+	make maker
+	late bool // a layer by itself: see lateLinks; and what is refused first may be something else
+}
+
+// lateLinks gives the tree as a layer that is unpacked by itself can but make it: a hardlink to a file that
+// the layers below do not have is noticed only if nothing takes its place. It is a file without a
+// digest here, which no engine makes.
+func lateLinks(tb testing.TB, layers []image.Layer, blobs tartest.Blobs) (*tree.Tree, error) {
+	t := tree.New()
+	for i, layer := range layers {
+		l := t.Layer(i+1, tree.Options{})
+		_, err := unpack.ReadLayer(tb.Context(), layer, blobs, unpack.Options{}, func(e *unpack.Entry, content io.Reader) error {
+			raw, err := io.ReadAll(content)
+			if err != nil {
+				return err
+			}
+			var d digest.Digest
+			if e.Kind == unpack.Regular {
+				d = digest.FromBytes(raw)
+			}
+			err = l.AddContent(e, d)
+			if e.Kind == unpack.Hardlink && errors.Is(err, unpack.ErrLink) {
+				file := *e
+				file.Kind = unpack.Regular
+				err = l.AddContent(&file, "")
+			}
+			return err
+		})
+		if err == nil {
+			err = l.Close()
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// compare tells how the tree that an engine makes of a stack differs from the model; "" if not.
+func compare(tb testing.TB, raw []byte, en engine) string {
+	layers, blobs := decodeStack(raw).layersOf()
+	dir, err := os.MkdirTemp("", "tree")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	want, wantErr := tree.OfLayers(tb.Context(), layers, blobs, tree.Options{Content: true})
+	got, gotErr := en.make(tb, filepath.Join(dir, "d"), layers, blobs)
+	if en.late && gotErr == nil && errors.Is(wantErr, unpack.ErrLink) {
+		want, wantErr = lateLinks(tb, layers, blobs)
+	}
+	switch {
+	case en.late && wantErr != nil && gotErr != nil:
+		return ""
+	case wantErr != nil || gotErr != nil:
+		if kindOf(wantErr) != kindOf(gotErr) { //nolint:errorlint // one of a list
+			return fmt.Sprintf("got error %v\nmodel error %v", gotErr, wantErr)
+		}
+		return ""
+	case got.Len() != want.Len():
+		tb.Errorf("%d paths, want %d", got.Len(), want.Len())
+	}
+	return strings.Join(lines(tree.Diff(want, got, tree.DiffOptions{Content: true})), "\n")
+}
+
+// try compares random stacks, and prints the first few that differ, made small.
+func try(t *testing.T, n int, salt uint64, en engine) {
+	failures := 0
+	for seed := range seeds(n) {
+		raw := randomStack(rand.New(rand.NewPCG(uint64(seed), salt)))
+		if compare(t, raw, en) == "" {
+			continue
+		}
+		small := shrink(raw, func(less []byte) bool { return compare(t, less, en) != "" })
+		t.Errorf("seed %d: %x\n%s%s", seed, small, decodeStack(small), compare(t, small, en))
+		if failures++; failures == 5 {
+			t.Fatal("more are not tried")
+		}
+	}
+}
+
+// TestModelMerged compares the model with layers applied to one directory.
+func TestModelMerged(t *testing.T) {
+	needRoot(t)
+	try(t, 2000, 1, engine{make: merged})
+}
+
+// TestModelStacked compares the model with layers unpacked by themselves, stacked by overlayfs.
+func TestModelStacked(t *testing.T) {
+	needRoot(t)
+	try(t, 300, 2, engine{stacked, true})
+}
+
+// TestModelFound is the stacks in which the model found an engine wrong, as small as they could be made.
+func TestModelFound(t *testing.T) {
+	needRoot(t)
+	for name, text := range map[string]string{
+		"the root gets its setgid bit from a layer":           "99000003dd000000e1000000",
+		"a lower link to what the layer replaced":             "8400000002000000970000004d6900003d000000040500000f000300",
+		"a lower link in the place of its target's directory": "f7580000de0000000f00000061000000",
+		"a lower link in the place of the target's other name": "23020000cd00000021000000cb000000ce0000004200000077000000" +
+			"e26f00002d006f003e0000002d030600",
+		"a lower link back to where it came from": "4a000000be00000098020000ee010000b0003e00",
+	} {
+		t.Run(name, func(t *testing.T) {
+			raw := unhex(t, text)
+			for _, en := range []engine{{make: merged}, {stacked, true}} {
+				if diff := compare(t, raw, en); diff != "" {
+					t.Errorf("%s%s", decodeStack(raw), diff)
+				}
+			}
+		})
+	}
+}
+
+func unhex(tb testing.TB, s string) []byte {
+	raw, err := hex.DecodeString(s)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return raw
+}
