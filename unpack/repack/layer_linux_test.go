@@ -1,0 +1,215 @@
+package repack_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
+
+	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/unpack/repack"
+	"github.com/oci-pipeline/oci/unpack/tree"
+)
+
+func write(tb testing.TB, path, text string) {
+	tb.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// planned plans a layer of all that is in dir.
+func planned(tb testing.TB, dir string) *repack.Plan {
+	tb.Helper()
+	after := read(tb, dir)
+	plan, err := repack.NewPlan(tree.New(), after, diff(tree.New(), after), repack.PlanOptions{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return plan
+}
+
+// TestErrChanged: what becomes of a file between the plan and the writing is an error that names the file. A
+// symbolic link in its place, or in that of a directory on the way, is not followed.
+func TestErrChanged(t *testing.T) {
+	for name, change := range map[string]func(file string) error{
+		"content, same size and time": func(file string) error {
+			info, err := os.Stat(file)
+			return errors.Join(err, os.WriteFile(file, []byte("2"), 0o644), os.Chtimes(file, time.Time{}, info.ModTime()))
+		},
+		"larger":    func(file string) error { return os.WriteFile(file, []byte("12"), 0o644) },
+		"smaller":   func(file string) error { return os.Truncate(file, 0) },
+		"touched":   func(file string) error { return os.Chtimes(file, time.Unix(1, 0), time.Unix(1, 0)) },
+		"removed":   os.Remove,
+		"a symlink": func(file string) error { return errors.Join(os.Rename(file, file+"x"), os.Symlink("fx", file)) },
+		"a FIFO":    func(file string) error { return errors.Join(os.Remove(file), unix.Mkfifo(file, 0o644)) },
+		"a linked directory": func(file string) error {
+			dir := filepath.Dir(file)
+			return errors.Join(os.Rename(dir, dir+"x"), os.Symlink(filepath.Base(dir)+"x", dir))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir+"/d/f", "1")
+			plan := planned(t, dir)
+			if err := change(dir + "/d/f"); err != nil {
+				t.Fatal(err)
+			}
+			_, err := plan.Write(context.Background(), open(t, dir), io.Discard, repack.Options{})
+			var e *repack.Error
+			if !errors.Is(err, repack.ErrChanged) || !errors.As(err, &e) || e.Subject != "d/f" {
+				t.Fatalf("%v", err)
+			}
+		})
+	}
+}
+
+// fullDisk takes so many bytes, and then has no room.
+type fullDisk int
+
+func (d *fullDisk) Write(p []byte) (int, error) {
+	if *d -= fullDisk(len(p)); *d < 0 {
+		return 0, syscall.ENOSPC
+	}
+	return len(p), nil
+}
+
+// TestH48_no_space_for_a_layer: the error of who takes the layer comes out of every compressor.
+func TestH48_no_space_for_a_layer(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/f", strings.Repeat("x", 3<<20))
+	plan := planned(t, dir)
+	for _, c := range []image.Compression{image.Gzip, image.Zstd, image.Uncompressed} {
+		disk := fullDisk(100)
+		if _, err := plan.Write(context.Background(), open(t, dir), &disk, repack.Options{Compression: c}); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("%s: %v", c, err)
+		}
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cause := errors.New("enough")
+	cancel(cause)
+	if _, err := plan.Write(ctx, open(t, dir), io.Discard, repack.Options{}); !errors.Is(err, cause) {
+		t.Errorf("broken off: %v", err)
+	}
+}
+
+// TestEpoch: times after SOURCE_DATE_EPOCH become it, others stay.
+func TestEpoch(t *testing.T) {
+	dir := t.TempDir()
+	for name, sec := range map[string]int64{"old": 100, "new": 300} {
+		write(t, dir+"/"+name, "")
+		if err := os.Chtimes(dir+"/"+name, time.Unix(sec, 5), time.Unix(sec, 5)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	epoch := time.Unix(200, 0)
+	var b bytes.Buffer
+	if _, err := planned(t, dir).Write(context.Background(), open(t, dir), &b, repack.Options{Compression: image.Uncompressed, Epoch: &epoch}); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]time.Time{}
+	for tr := tar.NewReader(&b); ; {
+		h, err := tr.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[h.Name] = h.ModTime
+	}
+	if !got["old"].Equal(time.Unix(100, 5)) || !got["new"].Equal(epoch) || !got["./"].Equal(epoch) {
+		t.Errorf("%v", got)
+	}
+}
+
+// TestDescriptor: digest, size, DiffID and media type of every compression, for OCI and for Docker.
+func TestDescriptor(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/f", strings.Repeat("text ", 1<<18))
+	plan := planned(t, dir)
+	for _, c := range []struct {
+		o    repack.Options
+		want string
+	}{
+		{repack.Options{}, ispec.MediaTypeImageLayerGzip},
+		{repack.Options{Compression: image.Gzip, Level: 9}, ispec.MediaTypeImageLayerGzip},
+		{repack.Options{Compression: image.Zstd, Level: 19}, ispec.MediaTypeImageLayerZstd},
+		{repack.Options{Compression: image.Uncompressed}, ispec.MediaTypeImageLayer},
+		{repack.Options{Docker: true}, image.DockerLayerGzip},
+		{repack.Options{Docker: true, Compression: image.Zstd}, image.DockerLayerZstd},
+		{repack.Options{Docker: true, Compression: image.Uncompressed}, image.DockerLayer},
+	} {
+		var b bytes.Buffer
+		layer, err := plan.Write(context.Background(), open(t, dir), &b, c.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := layer.Descriptor
+		compression, err := image.LayerCompression(d.MediaType)
+		if err != nil || d.MediaType != c.want {
+			t.Errorf("%+v: media type %s, want %s", c.o, d.MediaType, c.want)
+		}
+		plain, err := io.ReadAll(inflated(t, b.Bytes(), compression))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Digest != digest.FromBytes(b.Bytes()) || d.Size != int64(b.Len()) || layer.DiffID != digest.FromBytes(plain) || layer.Bytes != int64(len(plain)) {
+			t.Errorf("%+v: %+v", c.o, layer)
+		}
+	}
+	for _, o := range []repack.Options{{Level: 10}, {Level: -1}, {Compression: image.Zstd, Level: 23}} {
+		if _, err := plan.Write(context.Background(), open(t, dir), io.Discard, o); !errors.Is(err, repack.ErrChange) {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+	if _, err := plan.Write(context.Background(), open(t, dir), io.Discard, repack.Options{Compression: "lzip"}); !errors.Is(err, image.ErrMediaType) {
+		t.Errorf("lzip: %v", err)
+	}
+}
+
+// TestGNUTar: GNU tar unpacks what we write to the same tree, odd names, times, xattrs and all. It cannot set
+// xattrs of symbolic links, so there are none; whiteouts are not in the first layer.
+func TestGNUTar(t *testing.T) {
+	needRoot(t)
+	if _, err := exec.LookPath("tar"); err != nil {
+		t.Skip("no tar")
+	}
+	dir, to := t.TempDir(), t.TempDir()
+	write(t, dir+"/"+strings.Repeat("long/", 60)+"f\xff\n", "1")
+	write(t, dir+"/é", "2")
+	steps := []error{
+		os.Link(dir+"/é", dir+"/z"), os.Symlink(strings.Repeat("t", 200), dir+"/s"),
+		unix.Mknod(dir+"/dev", unix.S_IFBLK|0o640, int(unix.Mkdev(259, 70000))), unix.Mkfifo(dir+"/p", 0o600),
+		unix.Lchown(dir+"/s", 3_000_000, 70_000), unix.Chmod(dir+"/é", 0o6711),
+		unix.Setxattr(dir+"/é", "user.x", []byte("\x00\n="), 0), unix.Setxattr(dir+"/é", "security.capability", capability, 0),
+		os.Chtimes(dir+"/é", time.Unix(-3, 7), time.Unix(-3, 7)), os.Chtimes(dir, time.Unix(5, 0), time.Unix(5, 0)),
+	}
+	if err := errors.Join(steps...); err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if _, err := planned(t, dir).Write(context.Background(), open(t, dir), &b, repack.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("tar", "-xzpf", "-", "--xattrs", "--xattrs-include=*", "--numeric-owner", "--warning=no-timestamp", "-C", to)
+	cmd.Stdin = &b
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Fatalf("tar: %v\n%s", err, out)
+	}
+	if d := diff(read(t, to), read(t, dir)); len(d) > 0 {
+		t.Errorf("GNU tar made another tree:\n%s", lines(d))
+	}
+}
