@@ -284,7 +284,11 @@ func (c *creation) compile(context.Context) error {
 		Rootfs: c.Rootfs != nil, NoPivot: c.NoPivot, NewKeyring: !c.NoNewKeyring,
 		Seccomp: c.filter, SeccompFlags: c.filterFlags,
 	}
-	if c.OwnStdio && !c.Spec.Process.Terminal && c.Spec.Process.User.UID != uint32(os.Geteuid()) {
+	switch {
+	case !c.OwnStdio || c.Spec.Process.Terminal:
+	case ownNamespace(c.Spec, specs.UserNamespace):
+		c.ownPipes()
+	case c.Spec.Process.User.UID != uint32(os.Geteuid()):
 		in.OwnStdio = c.pipes()
 	}
 	done, err := c.resolver(&in.Host)
@@ -299,6 +303,31 @@ func (c *creation) compile(context.Context) error {
 		c.rt.log.Warn("left out of the container", "what", w)
 	}
 	return nil
+}
+
+// ownPipes gives the pipes to the container's user from here: in a user namespace the container's process has no right to
+// what was made outside of it. A program that opens /dev/stdout opens the pipe anew. Where this process has no right either, or the id is not
+// mapped, the pipe can still be written to as it is.
+func (c *creation) ownPipes() {
+	u := c.Spec.Process.User
+	uid, okU := hostID(c.Spec.Linux.UIDMappings, u.UID)
+	gid, okG := hostID(c.Spec.Linux.GIDMappings, u.GID)
+	if !okU || !okG {
+		return
+	}
+	for _, i := range c.pipes() {
+		_ = unix.Fchown(int(c.files[i]), uid, gid)
+	}
+}
+
+// hostID gives the id outside of a user namespace for one inside.
+func hostID(maps []specs.LinuxIDMapping, id uint32) (int, bool) {
+	for _, m := range maps {
+		if id >= m.ContainerID && id-m.ContainerID < m.Size {
+			return int(m.HostID + (id - m.ContainerID)), true
+		}
+	}
+	return 0, false
 }
 
 // pipes are the standard descriptors that are pipes or sockets.

@@ -26,10 +26,12 @@ type record struct {
 	Command []string  `json:"command"` // process.args
 	Created time.Time `json:"created"`
 	Remove  bool      `json:"remove,omitempty"` // --rm
+	Storage string    `json:"storage"`          // how its root file system was made: overlay or copy
 
 	StopSignal string `json:"stopSignal,omitempty"` // --stop-signal, else the image's; a valid one
 
-	// Layers are the DiffIDs of its root file system: prune keeps them while the container exists.
+	// Layers are the DiffIDs of its root file system: prune keeps them while the container exists, unless it
+	// has a copy.
 	Layers []digest.Digest `json:"layers"`
 }
 

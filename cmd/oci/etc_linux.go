@@ -56,7 +56,11 @@ func (r *imageRun) writeEtc(network string) error {
 		case "resolv.conf":
 			text = readHostFile("/etc/resolv.conf")
 		}
-		if err := writePublic(m.Source, text); err != nil {
+		err := writePublic(m.Source, text)
+		if uid, gid, ok := r.rootIDs(); ok && err == nil {
+			err = os.Chown(m.Source, uid, gid) // root of the container may change it, as without id maps
+		}
+		if err != nil {
 			return fmt.Errorf("run: %w", err)
 		}
 	}

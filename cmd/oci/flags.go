@@ -16,6 +16,8 @@ import (
 const (
 	envRoot  = "OCI_ROOT"  // the store
 	envState = "OCI_STATE" // the state of running containers
+
+	envStorage = "OCI_STORAGE" // what --storage is if it is not given
 )
 
 // globalFlags are the flags that every verb has.

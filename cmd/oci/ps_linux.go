@@ -23,6 +23,7 @@ type containerRow struct {
 	ExitCode *int      `json:"exitCode,omitempty"`
 	Created  time.Time `json:"created"`
 	Bundle   string    `json:"bundle"`
+	Storage  string    `json:"storage,omitempty"` // overlay or copy
 }
 
 func psCommand(a *app) *cobra.Command {
@@ -119,7 +120,7 @@ func (a *app) containers(ctx context.Context) ([]containerRow, error) {
 			rows = append(rows, containerRow{ID: r.ID, Status: string(specs.StateStopped), Created: r.Created, Bundle: dir.path})
 			i = len(rows) - 1
 		}
-		rows[i].Image, rows[i].Command = r.Image, r.Command
+		rows[i].Image, rows[i].Command, rows[i].Storage = r.Image, r.Command, r.Storage
 		var x exitRecord
 		if rows[i].Status == string(specs.StateStopped) && dir.load(exitFile, &x) == nil {
 			rows[i].ExitCode = &x.Status

@@ -23,6 +23,9 @@ func (f *runFlags) check(cmd *cobra.Command, args []string) error {
 		}
 	}
 	if f.bundle == "" {
+		if err := f.checkStorage(); err != nil {
+			return err
+		}
 		if f.detach && f.c.o.Terminal {
 			return usageErrorf(cmd, "-d and -t: a container in the background has no terminal; leave one of the two out")
 		}

@@ -15,6 +15,8 @@ type runFlags struct {
 	detach, remove, interactive          bool
 	noPivot, noNewKeyring                bool
 	publish                              []string // refused: no port is ever mapped
+	storage                              string   // how the root file system is made
+	ids                                  idMapFlags
 }
 
 // registerBundle adds the flags of every verb that makes a container of a bundle.
@@ -43,6 +45,8 @@ func (f *runFlags) registerRun(cmd *cobra.Command) {
 	fs.BoolVarP(&f.t.quiet, "quiet", "q", false, "show no progress of a pull")
 	registerPull(cmd, &f.policy)
 	f.c.register(fs)
+	f.ids.register(fs)
+	fs.StringVar(&f.storage, "storage", "", "how the root file system is made of the layers: `way` overlay, copy or auto (default $OCI_STORAGE, else auto)")
 	fs.StringArrayVarP(&f.publish, "publish", "p", nil, "map a `port` (not possible)")
 	_ = fs.MarkHidden("publish")
 }

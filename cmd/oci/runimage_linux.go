@@ -16,22 +16,26 @@ import (
 	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/image/store"
 	"github.com/oci-pipeline/oci/runtime"
+	"github.com/oci-pipeline/oci/unpack"
 )
 
 // imageRun is one run of an image: what its steps hand on.
 type imageRun struct {
-	a      *app
-	f      *runFlags
-	s      *store.Store
-	id     string
-	name   string // of the image
-	image  image.Image
-	layers []string // directories to stack, base first
-	dir    containerDir
-	root   *os.File // the root file system, a mount that is attached nowhere
-	spec   *specs.Spec
-	pipe   *os.File // in the background process of -d: where the verdict goes
-	out    *os.File // standard output and error of the container; nil: this process's own
+	a          *app
+	f          *runFlags
+	s          *store.Store
+	id         string
+	name       string // of the image
+	image      image.Image
+	layers     []string // directories to stack, base first
+	merged     bool     // there are none: the file system of the store cannot hold them
+	dir        containerDir
+	root       *os.File       // the root file system, a mount that is attached nowhere
+	storage    string         // how it was made: overlay or copy
+	uids, gids []unpack.IDMap // of the container's own user namespace; nil without one
+	spec       *specs.Spec
+	pipe       *os.File // in the background process of -d: where the verdict goes
+	out        *os.File // standard output and error of the container; nil: this process's own
 }
 
 // runImage makes a container of an image and runs it: find or pull it, unpack what is not unpacked
@@ -42,6 +46,9 @@ func (a *app) runImage(ctx context.Context, args []string, f *runFlags) (status 
 		return 0, err
 	}
 	r := &imageRun{a: a, f: f, id: f.name}
+	if r.uids, r.gids, err = f.ids.maps(); err != nil {
+		return 0, err
+	}
 	if r.pipe, r.id = detachedPipe(); r.pipe == nil {
 		r.id = f.name
 	}
@@ -126,7 +133,7 @@ func (r *imageRun) create(ctx context.Context, o convert.Options) (*runtime.Cont
 		return nil, err
 	}
 	defer hold.Release()
-	if err := r.mount(ctx); err != nil {
+	if err := r.makeRoot(ctx); err != nil {
 		return nil, err
 	}
 	defer r.root.Close()
@@ -160,6 +167,9 @@ func (r *imageRun) convert(o convert.Options) (err error) {
 			o.CgroupsPath = r.id // beside this process's own group, if that was delegated; the runtime says if not
 		}
 	}
+	if r.uids != nil {
+		o.Userns, o.UIDMappings, o.GIDMappings = "private", specMaps(r.uids), specMaps(r.gids)
+	}
 	o.SpecMounts = r.etcMounts(o.ReadOnly)
 	r.spec, err = convert.Spec(r.image.Config(), convert.NewRoot(r.root), o)
 	if err != nil {
@@ -168,7 +178,7 @@ func (r *imageRun) convert(o convert.Options) (err error) {
 	if err := r.writeEtc(o.Network); err != nil {
 		return err
 	}
-	if err := os.Mkdir(r.dir.join(rootfsDir), 0o700); err != nil {
+	if err := os.Mkdir(r.dir.join(rootfsDir), 0o700); err != nil && r.storage != storageCopy {
 		return fmt.Errorf("run: %w", err)
 	}
 	if err := bundle.Write(r.dir.path, r.spec); err != nil {
@@ -176,7 +186,7 @@ func (r *imageRun) convert(o convert.Options) (err error) {
 	}
 	rec := record{
 		ID: r.id, Image: r.name, Digest: r.image.Descriptor().Digest.String(), Command: r.spec.Process.Args,
-		Created: time.Now().UTC(), Remove: r.f.remove, StopSignal: r.stopSignal(),
+		Created: time.Now().UTC(), Remove: r.f.remove, StopSignal: r.stopSignal(), Storage: r.storage,
 	}
 	for _, l := range r.image.Layers() {
 		rec.Layers = append(rec.Layers, l.DiffID)
@@ -245,7 +255,7 @@ func layersInUse(containers string) ([]digest.Digest, error) {
 	var used []digest.Digest
 	for _, dir := range dirs {
 		var r record
-		if dir.load(recordFile, &r) == nil { // one without a record was never started
+		if dir.load(recordFile, &r) == nil && r.Storage != storageCopy { // one without a record was never started
 			used = append(used, r.Layers...)
 		}
 	}

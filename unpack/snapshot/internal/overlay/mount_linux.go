@@ -65,7 +65,7 @@ func mount(o Options, ways []way) (*os.File, error) {
 			return os.NewFile(uintptr(fd), "overlay"), nil
 		}
 		tried = append(tried, fmt.Errorf("%s: %w", w.name, err))
-		if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, errTooLong) {
+		if !errors.Is(err, errNoWay) && !errors.Is(err, unix.ENOSYS) && !errors.Is(err, errTooLong) {
 			break // another way would say the same
 		}
 	}
@@ -157,14 +157,21 @@ func copyRoot(upper, layer string, ids merge.IDs) error {
 
 var errTooLong = errors.New("the list of layers is too long")
 
+// errNoWay: the kernel does not know this way to name layers.
+var errNoWay = errors.New("not known")
+
 // fsconfigMax is what fsconfig(2) takes as a string, its NUL included.
 const fsconfigMax = 256
 
 // mountAppend gives the layers one by one.
 func mountAppend(o *Options, layers []string) (int, error) {
 	return mountNew(o, func(c *config) error {
-		for _, l := range layers {
-			if err := c.path("lowerdir+", l); err != nil {
+		for i, l := range layers {
+			err := c.path("lowerdir+", l)
+			if i == 0 && errors.Is(err, unix.EINVAL) {
+				return fmt.Errorf("%w: %w", errNoWay, err)
+			}
+			if err != nil {
 				return err
 			}
 		}
