@@ -13,6 +13,7 @@ import (
 	"github.com/oci-pipeline/oci/bundle/convert"
 	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/image/store"
+	"github.com/oci-pipeline/oci/unpack"
 )
 
 // rootfsDir is the root file system of a bundle, relative to it.
@@ -21,13 +22,20 @@ const rootfsDir = "rootfs"
 func bundleCommand(a *app) *cobra.Command {
 	var t transferFlags
 	var c convertFlags
+	var owner ownerFlags
 	policy, labels := pullMissing, "refuse"
 	cmd := &cobra.Command{
 		Use:   "bundle [flags] REF DIR [CMD...]",
 		Short: "Write a bundle of an image that any runtime can run",
 		Long: "Unpack an image into DIR/rootfs and write DIR/config.json from its config, the defaults that Docker\n" +
 			"gives a container, and the flags. DIR must be absent or empty. `runc run --bundle DIR ID`, `crun run` and\n" +
-			"`oci run --bundle DIR ID` run it.",
+			"`oci run --bundle DIR ID` run it.\n\n" +
+			ownerHelp + "\n\n" +
+			"With maps config.json has a user namespace with these maps, and DIR may be entered by the group that is the\n" +
+			"container's 0. With --devices bind it has a mount for each device of the image that the host has too, but\n" +
+			"for those that every container has; the container may use them as far as its cgroup lets it (--device).",
+		Example: "  oci bundle debian b && runc run --bundle b demo\n" +
+			"  oci bundle --uid-map 0:100000:65536 debian b && runc run --bundle b demo",
 		Args: atLeast(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd.Context())
@@ -36,6 +44,10 @@ func bundleCommand(a *app) *cobra.Command {
 			if err == nil {
 				o.ImageLabels, err = labelPolicy(labels)
 			}
+			if err != nil {
+				return err
+			}
+			lay, err := owner.bundled(a)
 			if err != nil {
 				return err
 			}
@@ -48,7 +60,7 @@ func bundleCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.bundle(ctx, s, img, args[1], t, o)
+			return a.bundle(ctx, s, img, args[1], t, o, lay)
 		},
 	}
 	cmd.Flags().SetInterspersed(false)
@@ -57,6 +69,7 @@ func bundleCommand(a *app) *cobra.Command {
 	registerPull(cmd, &policy)
 	a.registerLimits(cmd.Flags())
 	cmd.Flags().StringVar(&labels, "labels", labels, "labels of the image that steer some runtime: `policy` refuse, drop or allow")
+	owner.register(cmd.Flags())
 	c.register(cmd.Flags())
 	cmd.Flags().BoolVarP(&c.o.Terminal, "tty", "t", false, "the process has a terminal")
 	return cmd
@@ -76,13 +89,16 @@ func labelPolicy(s string) (convert.LabelPolicy, error) {
 
 // bundle writes a whole bundle to dir, or nothing. The directory is for its owner only, as the files
 // of a stranger come into it.
-func (a *app) bundle(ctx context.Context, s *store.Store, img image.Image, dir string, t transferFlags, o convert.Options) error {
+func (a *app) bundle(ctx context.Context, s *store.Store, img image.Image, dir string, t transferFlags, o convert.Options, l bundleLayout) error {
 	return publish(dir, func(partial string) error {
 		if err := os.MkdirAll(partial, 0o700); err != nil {
 			return fmt.Errorf("bundle: %w", err)
 		}
-		rootfs, err := a.unpack(ctx, s, img, filepath.Join(partial, rootfsDir), t)
+		rootfs, err := a.unpack(ctx, s, img, filepath.Join(partial, rootfsDir), t, l.unpack)
 		if err != nil {
+			return err
+		}
+		if err := l.letIn(partial); err != nil {
 			return err
 		}
 		root, err := convert.OpenRoot(rootfs.Dir())
@@ -90,7 +106,10 @@ func (a *app) bundle(ctx context.Context, s *store.Store, img image.Image, dir s
 			return err
 		}
 		defer root.Close()
-		foreignRootless(&o)
+		l.convert(&o)
+		if l.bind {
+			o.SpecMounts = append(o.SpecMounts, a.bindDevices(rootfs.Devices())...)
+		}
 		spec, err := convert.Spec(img.Config(), root, o)
 		if err != nil {
 			return err
@@ -99,14 +118,62 @@ func (a *app) bundle(ctx context.Context, s *store.Store, img image.Image, dir s
 	})
 }
 
-// foreignRootless makes the config of a user who is not root one that this user can run from
-// outside: with a user namespace that has the maps of the one in which the files were written.
-func foreignRootless(o *convert.Options) {
-	if !rootless() {
-		return
+// bundleLayout is how the files of a bundle are laid down, and the user namespace that fits them.
+type bundleLayout struct {
+	unpack     unpack.Options
+	uids, gids []unpack.IDMap // as they are given on the command line; nil: those of this process
+	single     bool
+	bind       bool // devices
+}
+
+// bundled gives the layout that the flags ask for.
+func (f *ownerFlags) bundled(a *app) (l bundleLayout, err error) {
+	l.single, l.bind = f.single, f.devices == devicesBind
+	l.unpack, l.uids, l.gids, err = f.options(a)
+	return l, err
+}
+
+// convert gives the config a user namespace with the maps; without any, the config of a user who is not root one that
+// this user can run from outside, with the maps of the namespace in which the files were written.
+func (l *bundleLayout) convert(o *convert.Options) {
+	switch {
+	case l.uids != nil:
+		o.Userns, o.UIDMappings, o.GIDMappings = "private", specMaps(l.uids), specMaps(l.gids)
+		o.Rootless = rootless()
+	case rootless():
+		o.Userns = "private"
+		useOwnMaps(o)
+		if l.single {
+			o.UIDMappings, o.GIDMappings = firstID(o.UIDMappings), firstID(o.GIDMappings)
+		}
 	}
-	o.Userns = "private"
-	useOwnMaps(o)
+}
+
+// firstID is a map of id 0 alone.
+func firstID(maps []specs.LinuxIDMapping) []specs.LinuxIDMapping {
+	for _, m := range maps {
+		if m.ContainerID == 0 {
+			return []specs.LinuxIDMapping{{HostID: m.HostID, Size: 1}}
+		}
+	}
+	return maps
+}
+
+// letIn lets the root of the container's user namespace through the bundle's directory to its files, as a
+// group: the directory is closed to all others.
+func (l *bundleLayout) letIn(dir string) error {
+	for _, m := range l.unpack.GIDMap {
+		if m.ContainerID != 0 {
+			continue
+		}
+		if err := os.Chown(dir, -1, int(m.HostID)); err != nil {
+			return fmt.Errorf("bundle: %w", err)
+		}
+		if err := os.Chmod(dir, 0o710); err != nil {
+			return fmt.Errorf("bundle: %w", err)
+		}
+	}
+	return nil
 }
 
 // useOwnMaps tells the conversion which ids the user namespace has in which this process stands.

@@ -149,7 +149,7 @@ func (d *demo) verify(ctx context.Context) (string, error) {
 }
 
 func (d *demo) unpack(ctx context.Context) (string, error) {
-	rootfs, err := d.a.unpack(ctx, d.store, d.image, filepath.Join(d.dir, "rootfs"), transferFlags{quiet: true})
+	rootfs, err := d.a.unpack(ctx, d.store, d.image, filepath.Join(d.dir, "rootfs"), transferFlags{quiet: true}, d.a.unpackOptions())
 	if err != nil {
 		return "", err
 	}
@@ -161,7 +161,7 @@ func (d *demo) unpack(ctx context.Context) (string, error) {
 
 func (d *demo) bundle(ctx context.Context) (string, error) {
 	dir := filepath.Join(d.dir, "bundle")
-	if err := d.a.bundle(ctx, d.store, d.image, dir, transferFlags{quiet: true}, d.options()); err != nil {
+	if err := d.a.bundle(ctx, d.store, d.image, dir, transferFlags{quiet: true}, d.options(), bundleLayout{unpack: d.a.unpackOptions()}); err != nil {
 		return "", err
 	}
 	b, err := bundle.Load(dir)

@@ -11,7 +11,8 @@ import (
 // is not root may make none, an image may have dozens, and a container has its own /dev anyway.
 type deviceLog struct {
 	slog.Handler
-	left atomic.Int64
+	cannot bool // nobody asked for it: this user may make none
+	left   atomic.Int64
 }
 
 // Handle counts those warnings, and the one that says that there are too many; others it passes on.
@@ -30,7 +31,11 @@ func (d *deviceLog) Handle(ctx context.Context, r slog.Record) error {
 func summarise(log *slog.Logger) {
 	if d, ok := log.Handler().(*deviceLog); ok {
 		if n := d.left.Swap(0); n > 0 {
-			slog.New(d.Handler).Warn("devices of the image are left out: only root may make them", "count", n)
+			text := "devices of the image are left out"
+			if d.cannot {
+				text += ": only root may make them (--devices bind shows the host's)"
+			}
+			slog.New(d.Handler).Warn(text, "count", n)
 		}
 	}
 }

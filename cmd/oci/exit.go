@@ -101,7 +101,7 @@ func exitTable() []exitRow {
 			convert.ErrUnsafeLabel, convert.ErrPlatform, convert.ErrInvalid,
 			store.ErrNotStore, store.ErrNotRegular, store.ErrAmbiguous, transport.ErrCompressed,
 		}, ""},
-		{statusUsage, []error{convert.ErrUsage, runtime.ErrInvalidID, reference.ErrSyntax, reference.ErrTransport, image.ErrPlatformSyntax, store.ErrName, transport.ErrUnsupported}, ""},
+		{statusUsage, []error{unpack.ErrIDMap, convert.ErrUsage, runtime.ErrInvalidID, reference.ErrSyntax, reference.ErrTransport, image.ErrPlatformSyntax, store.ErrName, transport.ErrUnsupported}, ""},
 		{statusNotFound, []error{distribution.ErrNotFound}, "`oci tags REPOSITORY` lists the tags that there are; some registries say so of what they do not show you"},
 		{statusNotFound, []error{transport.ErrNotFound, store.ErrNotFound, runtime.ErrNotExist, bundle.ErrNoConfig, bundle.ErrRootfs}, ""},
 		{statusNetwork, []error{distribution.ErrInsecure}, "--insecure allows plain http and unproved certificates"},
@@ -109,7 +109,8 @@ func exitTable() []exitRow {
 			distribution.ErrServer, distribution.ErrTimeout, distribution.ErrNetwork, distribution.ErrProtocol,
 			context.DeadlineExceeded, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EHOSTUNREACH, syscall.ENETUNREACH,
 		}, ""},
-		{statusStorage, []error{unpack.ErrNotEmpty, unpack.ErrOwner, unpack.ErrDevice, store.ErrBusy, store.ErrReadOnly, store.ErrInUse, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO}, ""},
+		{statusStorage, []error{unpack.ErrDevice}, "--devices skip leaves devices out, --devices bind shows those of the host"},
+		{statusStorage, []error{unpack.ErrNotEmpty, unpack.ErrOwner, store.ErrBusy, store.ErrReadOnly, store.ErrInUse, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO}, ""},
 		{statusDenied, []error{fs.ErrPermission}, ""},
 		{statusNotFound, []error{fs.ErrNotExist}, ""},
 		{statusInterrupted, []error{context.Canceled}, ""},
@@ -138,6 +139,9 @@ func exitStatus(err error) int {
 
 // hintFor says what to try after err; "" when nothing general helps.
 func hintFor(err error) string {
+	if hint := ownerHint(err); hint != "" {
+		return hint
+	}
 	if damaged(err) {
 		return "the store holds damaged content: `oci check --repair` takes it away, then pull again"
 	}

@@ -20,6 +20,8 @@ Verbs that move an image (pull, push, copy, import, export, unpack, attach, arti
   layers        mediaType, digest, size and diffID of each layer of the one
   referrers     digests of what was moved with it
   bytesFetched  came into the store; bytesReused were there; bytesSent went to the destination
+  devices       of unpack --devices bind: path, type (c or b), major, minor, mode, uid, gid of those that an empty file
+                stands for
   durationMs    of the command
   warnings      of registries and of this program
 

@@ -235,6 +235,12 @@ func currentMap(file string) []idMap {
 	return maps
 }
 
+// inUserNamespace tells whether this process is in a user namespace that is not the host's.
+func inUserNamespace() bool {
+	maps := currentMap("/proc/self/uid_map")
+	return len(maps) != 1 || maps[0] != idMap{0, 0, 1<<32 - 1}
+}
+
 // singleID tells whether the user namespace has one user only.
 func singleID() bool {
 	maps := currentMap("/proc/self/uid_map")

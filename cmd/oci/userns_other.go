@@ -4,6 +4,8 @@ package main
 
 func rootless() bool { return false }
 
+func inUserNamespace() bool { return false }
+
 func singleID() bool { return false }
 
 type idMap struct{ inside, outside, count uint32 }
