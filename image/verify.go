@@ -29,7 +29,12 @@ type Verifier struct {
 // NewVerifier makes a Verifier of r. It checks the descriptor first: one without a digest, or with
 // one of an unknown algorithm, gives an error and not a reader that lets everything pass.
 func NewVerifier(r io.Reader, want ispec.Descriptor) (*Verifier, error) {
-	sum, err := NewHash(want.Digest)
+	return (*Hashes)(nil).NewVerifier(r, want)
+}
+
+// NewVerifier is the function of that name, with a hash of h.
+func (h *Hashes) NewVerifier(r io.Reader, want ispec.Descriptor) (*Verifier, error) {
+	sum, err := h.New(want.Digest)
 	if err != nil {
 		return nil, err
 	}

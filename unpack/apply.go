@@ -86,6 +86,9 @@ type Options struct {
 	// Budget, if not nil, is what is left of Limits.TotalBytes: for layers of one image that are applied
 	// one by one, maybe at once. Unpack has its own.
 	Budget *Budget
+	// Hashes, if not nil, are shared by layers that are applied one by one, maybe at once: they help each
+	// other. A layer's own always do.
+	Hashes *image.Hashes
 	// Log, if not nil, receives the tar-split log of the layer, from which with the files the tar
 	// can be rebuilt: see NewLogWriter and RebuildTar. ApplyLayer only.
 	Log io.Writer

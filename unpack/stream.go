@@ -41,7 +41,11 @@ func openStream(ctx context.Context, layer image.Layer, blobs Blobs, o *Options)
 	if err != nil {
 		return nil, err
 	}
-	diff, err := image.NewHash(layer.DiffID)
+	hashes := o.Hashes
+	if hashes == nil {
+		hashes = new(image.Hashes) // blob and tar are hashed at the same time
+	}
+	diff, err := hashes.New(layer.DiffID)
 	if err != nil {
 		return nil, &Error{Op: "check", Subject: string(layer.DiffID), Clause: spec.LayerDiffID, Err: fmt.Errorf("%w: DiffID: %w", ErrDescriptor, err)}
 	}
@@ -57,7 +61,7 @@ func openStream(ctx context.Context, layer image.Layer, blobs Blobs, o *Options)
 			s.Close()
 		}
 	}()
-	verifier, err := image.NewVerifier(&ctxReader{ctx, rc}, layer.Descriptor)
+	verifier, err := hashes.NewVerifier(&ctxReader{ctx, rc}, layer.Descriptor)
 	if err != nil {
 		return nil, err
 	}

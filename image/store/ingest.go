@@ -44,15 +44,12 @@ func (s *Store) Ingest(ctx context.Context, d ispec.Descriptor) (*Ingest, error)
 	if err := s.writable("ingest", string(d.Digest)); err != nil {
 		return nil, err
 	}
-	sum, err := image.NewHash(d.Digest)
+	sum, err := s.hashes.New(d.Digest)
 	if err == nil && d.Size < 0 {
 		err = fmt.Errorf("%w: negative size %d", image.ErrMalformed, d.Size)
 	}
 	if err != nil {
 		return nil, failed("ingest", string(d.Digest), err)
-	}
-	if d.Digest.Algorithm() == digest.SHA256 {
-		sum = s.pairs.New() // the same, faster beside others
 	}
 	hold, err := s.Hold(ctx)
 	if err != nil {

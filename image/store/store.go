@@ -14,7 +14,6 @@ import (
 	"github.com/oci-pipeline/oci/conformance/spec"
 	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/image/internal/layout"
-	"github.com/oci-pipeline/oci/image/internal/pairhash"
 )
 
 // The names in the root of a store, beside those of the layout.
@@ -45,7 +44,7 @@ type Store struct {
 	media error
 	boot  func() string // identifies the boot of the machine; "" if not known
 
-	pairs pairhash.Pairs // of the ingests
+	hashes image.Hashes // of the ingests
 }
 
 // Open opens the store in the directory root. It is private to its owner (mode 0700) if it is made

@@ -63,6 +63,9 @@ func Open(layersDir string, o Options) (*Store, error) {
 	if o.Jobs <= 0 {
 		o.Jobs = defaultJobs
 	}
+	if o.Unpack.Hashes == nil {
+		o.Unpack.Hashes = new(image.Hashes)
+	}
 	return &Store{dir: dir, o: o}, nil
 }
 
