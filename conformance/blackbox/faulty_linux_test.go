@@ -39,6 +39,7 @@ type entry struct {
 	name, link string
 	kind       byte
 	body       string
+	owner      int // uid and gid
 }
 
 // newFaulty makes a sound registry whose image has one layer with the entries.
@@ -66,7 +67,7 @@ func pack(t *testing.T, entries []entry) (raw, packed []byte) {
 	var a, b bytes.Buffer
 	w := tar.NewWriter(&a)
 	for _, e := range entries {
-		h := &tar.Header{Name: e.name, Typeflag: e.kind, Linkname: e.link, Size: int64(len(e.body)), Mode: 0o755, ModTime: time.Unix(1, 0)}
+		h := &tar.Header{Name: e.name, Typeflag: e.kind, Linkname: e.link, Size: int64(len(e.body)), Mode: 0o755, Uid: e.owner, Gid: e.owner, ModTime: time.Unix(1, 0)}
 		check(t, w.WriteHeader(h))
 		_, err := io.WriteString(w, e.body)
 		check(t, err)
