@@ -11,11 +11,13 @@
 // What depends on the layers below, and so cannot be in a shared layer directory, is in a small
 // directory of its own under chains/, named by the ChainID and stacked right above the layer: the
 // attributes of directories that the layer only passes through, and hardlinks to files of lower layers.
+// Where layers and these are more than the 500 that overlayfs stacks, chains/ also has the lowest of them
+// as one directory.
 //
 // A root filesystem is made of the layer directories in one of two ways.
 //
 // [Mount] gives an overlay mount that is attached nowhere, as a file descriptor; it is gone when the
-// last descriptor and attachment are. Nothing needs cleaning up after a crash. It takes any number of
+// last descriptor and attachment are. Nothing needs cleaning up after a crash. It takes 500
 // layers on every kernel (internal/overlay). With id maps it shows the layers through idmapped mounts,
 // so that one layer directory serves containers in different user namespaces; what they write
 // belongs to ids of the host, on disk too.

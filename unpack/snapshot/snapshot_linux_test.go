@@ -190,6 +190,13 @@ func TestIS_T6_H25_random(t *testing.T) {
 		if diff := tartest.Diff(mounted(t, dirs), want); len(diff) > 0 {
 			t.Errorf("seed %d: overlay against merged:\n%s\nlayers:\n%s", seed, strings.Join(diff, "\n"), strings.Join(text, "\n"))
 		}
+		store.maxStack = 1 + seed%3
+		short, err := store.Ensure(t.Context(), layers, blobs)
+		if err != nil || len(short) > store.maxStack {
+			t.Errorf("seed %d: %d directories in a stack of at most %d, %v", seed, len(short), store.maxStack, err)
+		} else if diff := tartest.Diff(mounted(t, short), want); len(diff) > 0 {
+			t.Errorf("seed %d: short stack against merged:\n%s\nlayers:\n%s", seed, strings.Join(diff, "\n"), strings.Join(text, "\n"))
+		}
 		if diff := tartest.Diff(copied(t, CopyOptions{Layers: dirs, Unshared: seed%2 == 0}), want); len(diff) > 0 {
 			t.Errorf("seed %d: copy against merged:\n%s\nlayers:\n%s", seed, strings.Join(diff, "\n"), strings.Join(text, "\n"))
 		}

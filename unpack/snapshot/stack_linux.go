@@ -1,135 +1,18 @@
 package snapshot
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-pipeline/oci/conformance/spec"
-	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/unpack"
 	"github.com/oci-pipeline/oci/unpack/snapshot/internal/merge"
 )
-
-const chainFile = "chain.json"
-
-// chain is chain.json: the stack for which a directory of chains/ was made.
-type chain struct {
-	DiffIDs []digest.Digest `json:"diffIDs"`
-	Empty   bool            `json:"empty,omitempty"` // nothing had to be added
-}
-
-// chainLock is the lock of a chain; the chain of a base layer has the name of the layer.
-func chainLock(name string) string { return "chain-" + name }
-
-// stack gives the directories of the layers, base first, with what the layers leave to the stack.
-func (s *Store) stack(ctx context.Context, layers []image.Layer, markers []*marker) ([]string, error) {
-	diffIDs := make([]digest.Digest, len(layers))
-	for i, l := range layers {
-		diffIDs[i] = l.DiffID
-	}
-	chainIDs := image.ChainIDs(diffIDs)
-	var dirs []string
-	for i, m := range markers {
-		own := filepath.Join(s.layerDir(m.DiffID), filesDir)
-		extra := ""
-		if len(m.Whiteouts) > 0 || len(m.Links) > 0 || i > 0 && len(m.Implicit) > 0 {
-			var err error
-			if extra, err = s.extra(ctx, chainIDs[i], diffIDs[:i+1], dirs, own, m); err != nil {
-				return nil, err
-			}
-		}
-		if m.OpaqueRoot {
-			dirs = nil
-		}
-		dirs = append(withoutDir(dirs, own), own)
-		if extra != "" {
-			dirs = append(dirs, extra)
-		}
-	}
-	return dirs, nil
-}
-
-// withoutDir takes a directory out that comes again further up, in an image that has a layer twice: overlayfs
-// refuses to have it twice ("conflicting lowerdir path"). What the lower one shows the upper one hides,
-// entry by entry, and what the lower one hides the upper one hides too.
-func withoutDir(dirs []string, again string) []string {
-	if !slices.Contains(dirs, again) {
-		return dirs
-	}
-	return slices.DeleteFunc(slices.Clone(dirs), func(d string) bool { return d == again })
-}
-
-// extra gives the directory to stack above the layer at own, "" if it is not needed.
-func (s *Store) extra(ctx context.Context, id digest.Digest, diffIDs []digest.Digest, lower []string, own string, m *marker) (string, error) {
-	dir := filepath.Join(s.dir, chainsDir, name(id))
-	if c, err := readChain(dir, diffIDs); err == nil {
-		return c.files(dir), nil
-	}
-	unlock, err := s.lock(ctx, chainLock(name(id)))
-	if err != nil {
-		return "", err
-	}
-	defer unlock()
-	if c, err := readChain(dir, diffIDs); err == nil {
-		return c.files(dir), nil
-	}
-	stage := filepath.Join(s.dir, stagingDir, chainLock(name(id)))
-	if err := errors.Join(removeAll(stage), os.MkdirAll(filepath.Join(stage, filesDir), 0o755)); err != nil {
-		return "", &Error{Op: "stack", Subject: id.String(), Err: err}
-	}
-	b, err := newBuilder(filepath.Join(stage, filesDir), lower, own, m)
-	if err != nil {
-		return "", err
-	}
-	defer b.close()
-	c := chain{DiffIDs: diffIDs}
-	if c.Empty, err = b.build(); err == nil {
-		var raw []byte
-		if raw, err = json.Marshal(c); err == nil {
-			err = os.WriteFile(filepath.Join(stage, chainFile), raw, 0o600)
-		}
-	}
-	if err == nil {
-		err = s.publish(stage, dir)
-	}
-	if err != nil {
-		var known *unpack.Error
-		if !errors.As(err, &known) {
-			err = &Error{Op: "stack", Subject: id.String(), Err: err}
-		}
-		return "", errors.Join(err, removeAll(stage))
-	}
-	return c.files(dir), nil
-}
-
-func (c chain) files(dir string) string {
-	if c.Empty {
-		return ""
-	}
-	return filepath.Join(dir, filesDir)
-}
-
-func readChain(dir string, diffIDs []digest.Digest) (chain, error) {
-	var c chain
-	raw, err := os.ReadFile(filepath.Join(dir, chainFile))
-	if err == nil {
-		err = json.Unmarshal(raw, &c)
-	}
-	if err == nil && !slices.Equal(c.DiffIDs, diffIDs) {
-		err = errors.New("another stack")
-	}
-	return c, err
-}
 
 // builder makes the directory that settles what a layer leaves to the layers below it.
 type builder struct {

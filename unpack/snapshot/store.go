@@ -47,6 +47,8 @@ type Options struct {
 type Store struct {
 	dir string
 	o   Options
+
+	maxStack int // how many directories a stack may have, if not as many as overlayfs takes
 }
 
 // Open opens the store at layersDir, and makes it if need be.

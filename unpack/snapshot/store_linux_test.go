@@ -22,6 +22,7 @@ import (
 
 	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/unpack"
+	"github.com/oci-pipeline/oci/unpack/snapshot/internal/overlay"
 	"github.com/oci-pipeline/oci/unpack/tartest"
 )
 
@@ -257,28 +258,41 @@ func TestMountSingle(t *testing.T) {
 	}
 }
 
-// TestMountMany: more layers, at longer paths, than any string of options holds.
+// TestMountMany: an image with as many layers as an image may have, each of which needs a directory of its own
+// and one of chains/: more than overlayfs stacks. The lowest become one.
 func TestMountMany(t *testing.T) {
 	needRoot(t)
-	blobs := tartest.Blobs{}
-	var layers []image.Layer
-	for i := range 80 {
-		layers = append(layers, blobs.Layer(tartest.File(fmt.Sprintf("f%d", i), "x")))
-	}
-	dir := t.TempDir()
-	for range 3 {
-		dir = filepath.Join(dir, strings.Repeat("p", 90))
-	}
-	s, err := Open(filepath.Join(dir, "layers"), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	dirs, err := s.Ensure(t.Context(), layers, blobs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if nodes := mounted(t, dirs); len(nodes) != 81 {
-		t.Errorf("%d nodes", len(nodes))
+	for _, n := range []int{1, 2, 100, image.MaxLayers} {
+		blobs := tartest.Blobs{}
+		layers := []image.Layer{blobs.Layer(tartest.Entry{Name: "d/", Type: '5', Mode: 0o711, UID: 3, Mtime: 4})}
+		for i := 1; i < n; i++ {
+			layers = append(layers, blobs.Layer(tartest.File(fmt.Sprint("d/f", i), fmt.Sprint(i)), tartest.File("d/top", fmt.Sprint(i))))
+		}
+		dir := t.TempDir()
+		for range 3 {
+			dir = filepath.Join(dir, strings.Repeat("p", 90)+`\ ,:`)
+		}
+		s, err := Open(filepath.Join(dir, "layers"), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dirs, err := s.Ensure(t.Context(), layers, blobs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := merged(t, layers, blobs)
+		for _, line := range tartest.Diff(mounted(t, dirs), want) {
+			t.Errorf("%d layers: %s", n, line)
+		}
+		if n < image.MaxLayers {
+			continue
+		}
+		if chains, _ := os.ReadDir(filepath.Join(s.dir, chainsDir)); len(dirs) != overlay.MaxLayers || len(chains) != n {
+			t.Errorf("%d directories, %d chains", len(dirs), len(chains)) // one for each layer but the first, and the base
+		}
+		if p, err := s.Prune(t.Context(), func(d digest.Digest) bool { return d != layers[0].DiffID }); err != nil || p.Chains != n {
+			t.Errorf("Prune: %d chains, %v", p.Chains, err)
+		}
 	}
 }
 
