@@ -69,6 +69,7 @@ func verbs() []verb {
 		{"unpack", groupImage, true, unpackCommand},
 		{"bundle", groupImage, true, bundleCommand},
 		{"repack", groupImage, true, repackCommand},
+		{"mtree", groupImage, true, mtreeCommand},
 		{"serve", groupImage, false, serveCommand},
 		{"tags", groupRegistry, false, tagsCommand},
 		{"catalog", groupRegistry, false, catalogCommand},

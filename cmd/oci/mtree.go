@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/spf13/cobra"
+
+	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/image/store"
+	"github.com/oci-pipeline/oci/unpack"
+	"github.com/oci-pipeline/oci/unpack/mtree"
+	"github.com/oci-pipeline/oci/unpack/tree"
+)
+
+// mtreeFlags say what `oci mtree` prints.
+type mtreeFlags struct {
+	t           transferFlags
+	maps        idMapFlags
+	policy      string
+	only, added string
+	umoci       bool
+	base        string
+}
+
+func mtreeCommand(a *app) *cobra.Command {
+	f := mtreeFlags{policy: pullMissing}
+	cmd := &cobra.Command{
+		Use:   "mtree [flags] REF|DIR",
+		Short: "Print the files of an image or a directory as an mtree manifest",
+		Long: "Print a manifest of all files in the format mtree(5), which FreeBSD's mtree and go-mtree compare with a\n" +
+			"directory: `oci mtree REF >M; gomtree validate -p DIR -f M`. An argument that begins with a full stop or a\n" +
+			"slash is a directory, any other an image, of which nothing is unpacked.\n\n" +
+			"The keywords are type, uid, gid, mode, link, tar_time (without fractions), sha256digest and xattr, and of a\n" +
+			"directory also size and nlink, which for directories depend on the file system.\n\n" +
+			"With --umoci DIR is a bundle that `oci bundle` made of --base, and becomes one of umoci's: umoci.json and\n" +
+			"sha256_HEX.mtree are written into it. `umoci repack --image STORE:TAG DIR` then adds a layer with what was\n" +
+			"changed since; STORE is this store, or an image layout that the image was copied to.",
+		Args: exact(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := interruptible(cmd.Context())
+			defer stop()
+			switch {
+			case f.umoci:
+				return a.umociBundle(ctx, args[0], &f)
+			case f.base != "":
+				return usageErrorf(cmd, "--base is for --umoci")
+			case isPath(args[0]):
+				return a.mtreeDir(ctx, args[0], &f)
+			}
+			return a.mtreeImage(ctx, args[0], &f)
+		},
+	}
+	f.t.register(cmd.Flags())
+	f.t.registerQuiet(cmd.Flags())
+	f.maps.register(cmd.Flags())
+	registerPull(cmd, &f.policy)
+	cmd.Flags().StringVarP(&f.only, "keywords", "k", "", "write these `keywords` alone; also time (with its fraction)")
+	cmd.Flags().StringVarP(&f.added, "add-keywords", "K", "", "write these `keywords` too")
+	cmd.Flags().BoolVar(&f.umoci, "umoci", false, "make the bundle DIR one that umoci repacks")
+	cmd.Flags().StringVar(&f.base, "base", "", "the `image` that the bundle was made of, for --umoci")
+	return cmd
+}
+
+// isPath tells a directory from an image: no reference begins so.
+func isPath(arg string) bool { return strings.HasPrefix(arg, "/") || strings.HasPrefix(arg, ".") }
+
+// keywords are those to be written.
+func (f *mtreeFlags) keywords(defaults []string) ([]string, error) {
+	list := defaults
+	for i, text := range []string{f.only, f.added} {
+		words, err := mtree.ParseKeywords(text)
+		if err != nil {
+			return nil, &exitError{statusUsage, err}
+		}
+		if i == 0 && len(words) > 0 {
+			list = words
+		} else if i == 1 {
+			list = append(list, words...)
+		}
+	}
+	return list, nil
+}
+
+func (a *app) mtreeDir(ctx context.Context, dir string, f *mtreeFlags) error {
+	words, err := f.keywords(mtree.DirKeywords())
+	if err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	files, err := mtree.OfDir(ctx, d, true)
+	if err != nil {
+		return err
+	}
+	return files.Write(a.out, words)
+}
+
+func (a *app) mtreeImage(ctx context.Context, arg string, f *mtreeFlags) error {
+	words, err := f.keywords(mtree.TreeKeywords())
+	if err != nil {
+		return err
+	}
+	s, err := a.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	done, err := a.ensurePulled(ctx, s, arg, f.policy, f.t)
+	if err != nil {
+		return err
+	}
+	t, err := tree.OfLayers(ctx, done.image.Layers(), s, tree.Options{Content: true, Devices: unpack.DeviceSkip, Logger: a.log})
+	if err != nil {
+		return err
+	}
+	return mtree.OfTree(t).Write(a.out, words, "image: "+done.Name, "manifest: "+done.image.Descriptor().Digest.String())
+}
+
+// umociBundle makes a bundle one of umoci's.
+func (a *app) umociBundle(ctx context.Context, dir string, f *mtreeFlags) error {
+	if f.only != "" || f.added != "" {
+		return usageErrorf(nil, "umoci knows no other keywords than its own")
+	}
+	rootfs, err := rootfsOf(dir)
+	if err == nil && rootfs != filepath.Join(dir, rootfsDir) {
+		err = usageErrorf(nil, "%s: it is no bundle, with config.json and rootfs", dir)
+	}
+	if err != nil {
+		return err
+	}
+	if f.base == "" {
+		return usageErrorf(nil, "--base is missing: the image that %s was made of", dir)
+	}
+	u := mtree.Umoci{SingleID: singleID()}
+	if u.UIDMap, u.GIDMap, err = f.maps.maps(); err != nil {
+		return err
+	}
+	s, err := a.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	done, err := a.ensurePulled(ctx, s, f.base, f.policy, f.t)
+	if err != nil {
+		return err
+	}
+	if u.Walk, err = descriptorWalk(ctx, s, done); err != nil {
+		return err
+	}
+	if err := mtree.WriteUmoci(ctx, dir, u); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.out, "%s\n", done.image.Descriptor().Digest)
+	return err
+}
+
+// descriptorWalk is the way from what a name means to the manifest: through an index if it is one. That an
+// index is in an index is allowed, and nobody does it.
+func descriptorWalk(ctx context.Context, s *store.Store, p pulled) ([]ispec.Descriptor, error) {
+	want := p.image.Descriptor()
+	if p.Digest == want.Digest.String() {
+		return []ispec.Descriptor{bare(want)}, nil
+	}
+	top, err := s.Resolve(ctx, p.Name)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := s.ReadBlob(ctx, top, image.MaxManifestSize)
+	if err != nil {
+		return nil, err
+	}
+	index, err := image.DecodeIndex(raw, top.MediaType)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range index.Manifests {
+		if m.Digest == want.Digest {
+			return []ispec.Descriptor{bare(top), m}, nil
+		}
+	}
+	return nil, errors.New("the image is in an index of an index, which umoci cannot be told")
+}
+
+// bare is a descriptor without what is said about it in one place only.
+func bare(d ispec.Descriptor) ispec.Descriptor {
+	return ispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}
+}
