@@ -25,6 +25,12 @@ const logLine = 64 << 20
 // RebuildTar), and calls each as ReadLayer does. There is no content, and no proof: the log is
 // trusted as the files beside it are. Of the options Limits, Logger and Index count.
 func ReadLog(ctx context.Context, log io.Reader, o Options, each func(*Entry) error) error {
+	return ReadLogContent(ctx, log, o, func(e *Entry, _ io.Reader) error { return each(e) })
+}
+
+// ReadLogContent is ReadLog for who wants the content that the log itself has: of regular files whose
+// Position is -1, as are those with holes. All others have none here.
+func ReadLogContent(ctx context.Context, log io.Reader, o Options, each func(*Entry, io.Reader) error) error {
 	o.Limits = o.Limits.withDefaults()
 	r, _, err := decompress(log, o.Limits)
 	if err != nil {
@@ -57,7 +63,11 @@ func ReadLog(ctx context.Context, log io.Reader, o Options, each func(*Entry) er
 		}
 		out, err := exportEntry(e, warn, s.filePosition())
 		if err == nil && out != nil {
-			err = each(out)
+			var content io.Reader = eofReader{}
+			if out.Kind == Regular && out.Position < 0 {
+				content = tr
+			}
+			err = each(out, content)
 		}
 		if err != nil {
 			return err
