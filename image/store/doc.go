@@ -7,6 +7,7 @@
 //	origins.jsonl                   which repositories have had what, to mount blobs from
 //	layers/                         unpacked layers, kept by package unpack/snapshot
 //	containers/                     bundles and writable layers of containers
+//	rootfs/                         what directories elsewhere were unpacked from, kept by unpack/verify
 //	index.lock, store.lock          what processes lock (flock(2)); both stay empty
 //
 // It promises:

@@ -21,6 +21,7 @@ const (
 	ingestDir     = "ingest"
 	layersDir     = "layers"
 	containersDir = "containers"
+	recordsDir    = "rootfs"
 	indexLock     = "index.lock"
 	storeLock     = "store.lock"
 )
@@ -107,6 +108,9 @@ func (s *Store) LayersDir() string { return filepath.Join(s.path, layersDir) }
 // ContainersDir gives the absolute path of the directory for containers.
 func (s *Store) ContainersDir() string { return filepath.Join(s.path, containersDir) }
 
+// RecordsDir gives the absolute path of the directory for records of root file systems that were unpacked elsewhere.
+func (s *Store) RecordsDir() string { return filepath.Join(s.path, recordsDir) }
+
 func (s *Store) checkMarker(ctx context.Context) error {
 	raw, err := s.dir.Document(ctx, ispec.ImageLayoutFile, layout.MaxMarkerSize)
 	if err != nil {
@@ -161,7 +165,7 @@ func (s *Store) refuseForeign() error {
 	}
 	for _, e := range list {
 		switch e.Name() {
-		case ispec.ImageBlobsDir, ingestDir, layersDir, containersDir, indexLock, storeLock, originsFile, originsFile + ".new",
+		case ispec.ImageBlobsDir, ingestDir, layersDir, containersDir, recordsDir, indexLock, storeLock, originsFile, originsFile + ".new",
 			lastIndex, lastIndex + ".new", lostIndex, lostIndex + ".new",
 			ispec.ImageIndexFile, ispec.ImageIndexFile + ".new", ispec.ImageLayoutFile, ispec.ImageLayoutFile + ".new":
 		default:
