@@ -98,6 +98,10 @@ func (s *Store) Ensure(ctx context.Context, layers []image.Layer, blobs unpack.B
 			return nil, &Error{Op: "ensure", Clause: spec.LayerDiffID, Err: err}
 		}
 	}
+	s, err := s.prepare(ctx, layers, blobs)
+	if err != nil {
+		return nil, err
+	}
 	markers := make([]*marker, len(layers))
 	first := map[digest.Digest]int{} // an image may have a layer twice
 	g, gctx := errgroup.WithContext(ctx)
@@ -119,6 +123,30 @@ func (s *Store) Ensure(ctx context.Context, layers []image.Layer, blobs unpack.B
 		markers[i] = markers[first[layer.DiffID]]
 	}
 	return s.stack(ctx, layers, markers)
+}
+
+// prepare sees that the layers that are not there fit, and gives a store for them alone, with the bound
+// that they share.
+func (s *Store) prepare(ctx context.Context, layers []image.Layer, blobs unpack.Blobs) (*Store, error) {
+	one := *s
+	one.o.Unpack.Budget = unpack.NewBudget(s.o.Unpack.Limits)
+	var missing []image.Layer
+	seen := map[digest.Digest]bool{}
+	for _, layer := range layers {
+		if _, err := os.Lstat(s.layerDir(layer.DiffID)); err != nil && !seen[layer.DiffID] {
+			missing = append(missing, layer)
+		}
+		seen[layer.DiffID] = true
+	}
+	if len(missing) == 0 {
+		return &one, nil
+	}
+	root, err := unpack.OpenRoot(s.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return &one, root.CheckSpace(ctx, missing, blobs, s.o.Unpack.Limits)
 }
 
 // EnsureLayer unpacks one layer if it is not there, for callers that have its blob before those of

@@ -182,7 +182,7 @@ func xattrs(path string) (map[string]string, error) {
 	}
 	out := map[string]string{}
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(buf[:n]), "\x00"), "\x00") {
-		if strings.HasPrefix(name, "trusted.overlay.") || strings.HasPrefix(name, "user.overlay.") || name == "security.selinux" {
+		if strings.HasPrefix(name, "trusted.overlay.") || strings.HasPrefix(name, "user.overlay.") || name == "security.selinux" || strings.HasPrefix(name, "trusted.SGI_ACL_") { // XFS shows ACLs twice
 			continue
 		}
 		val := make([]byte, 64<<10)

@@ -65,7 +65,7 @@ func (r *xattrReader) read(path string) ([]xattr, error) {
 	names := strings.Split(strings.TrimSuffix(string(r.buf[:n]), "\x00"), "\x00")
 	slices.Sort(names)
 	for _, name := range names {
-		if name == "" || name == "security.selinux" || strings.HasPrefix(name, "trusted.overlay.") || strings.HasPrefix(name, "user.overlay.") {
+		if name == "" || notCopied(name) {
 			continue
 		}
 		m, err := unix.Getxattr(path, name, r.buf)
@@ -75,6 +75,13 @@ func (r *xattrReader) read(path string) ([]xattr, error) {
 		list = append(list, xattr{name, string(r.buf[:m])})
 	}
 	return list, nil
+}
+
+// notCopied tells of attributes that belong to the host, to overlayfs, or to the file system: XFS shows ACLs a second
+// time, in a form of its own.
+func notCopied(name string) bool {
+	return name == "security.selinux" || strings.HasPrefix(name, "trusted.overlay.") || strings.HasPrefix(name, "user.overlay.") ||
+		strings.HasPrefix(name, "trusted.SGI_ACL_")
 }
 
 // Xattrs gives name and value of the extended attributes, sorted by name, without those of overlayfs and of the host.

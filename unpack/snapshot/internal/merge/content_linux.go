@@ -70,7 +70,7 @@ const smallFile = 64 << 10
 func (c *copier) data(src, dst int, off, n int64) error {
 	c.result.Copied += n
 	end := off + n
-	for from, to := off, off; n > smallFile && !c.noRange && from < end; {
+	for from, to := off, off; c.o.Share && n > smallFile && !c.noRange && from < end; { // which shares blocks too, where it can
 		m, err := unix.CopyFileRange(src, &from, dst, &to, int(min(end-from, 1<<30)), 0)
 		switch {
 		case err == unix.EINTR:
