@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -115,9 +116,41 @@ func lateLinks(tb testing.TB, layers []image.Layer, blobs tartest.Blobs) (*tree.
 	return t, nil
 }
 
+// mend leaves out the entries that the model refuses: nearly every random stack has one.
+func (s stack) mend(tb testing.TB) stack {
+	out, t := stack{}, tree.New()
+	for i, entries := range s {
+		entries = slices.Clone(entries)
+		for {
+			n, l := 0, t.Layer(i+1, tree.Options{})
+			layers, blobs := stack{entries}.layersOf()
+			_, err := unpack.ReadLayer(tb.Context(), layers[0], blobs, unpack.Options{}, func(e *unpack.Entry, _ io.Reader) error {
+				if err := l.Add(e); err != nil {
+					return err
+				}
+				n++
+				return nil
+			})
+			if err == nil {
+				err = l.Close()
+			}
+			if err == nil {
+				break
+			}
+			entries = slices.Delete(entries, n, n+1)
+		}
+		out = append(out, entries)
+	}
+	return out
+}
+
 // compare tells how the tree that an engine makes of a stack differs from the model; "" if not.
 func compare(tb testing.TB, raw []byte, en engine) string {
-	layers, blobs := decodeStack(raw).layersOf()
+	return compareStack(tb, decodeStack(raw), en)
+}
+
+func compareStack(tb testing.TB, s stack, en engine) string {
+	layers, blobs := s.layersOf()
 	dir, err := os.MkdirTemp("", "tree")
 	if err != nil {
 		tb.Fatal(err)
@@ -136,8 +169,6 @@ func compare(tb testing.TB, raw []byte, en engine) string {
 			return fmt.Sprintf("got error %v\nmodel error %v", gotErr, wantErr)
 		}
 		return ""
-	case got.Len() != want.Len():
-		tb.Errorf("%d paths, want %d", got.Len(), want.Len())
 	}
 	return strings.Join(lines(tree.Diff(want, got, tree.DiffOptions{Content: true})), "\n")
 }
@@ -147,11 +178,17 @@ func try(t *testing.T, n int, salt uint64, en engine) {
 	failures := 0
 	for seed := range seeds(n) {
 		raw := randomStack(rand.New(rand.NewPCG(uint64(seed), salt)))
-		if compare(t, raw, en) == "" {
+		form := func(raw []byte) stack {
+			if seed%4 == 0 {
+				return decodeStack(raw)
+			}
+			return decodeStack(raw).mend(t)
+		}
+		if compareStack(t, form(raw), en) == "" {
 			continue
 		}
-		small := shrink(raw, func(less []byte) bool { return compare(t, less, en) != "" })
-		t.Errorf("seed %d: %x\n%s%s", seed, small, decodeStack(small), compare(t, small, en))
+		small := shrink(raw, func(less []byte) bool { return compareStack(t, form(less), en) != "" })
+		t.Errorf("seed %d: %x\n%s%s", seed, small, form(small), compareStack(t, form(small), en))
 		if failures++; failures == 5 {
 			t.Fatal("more are not tried")
 		}
