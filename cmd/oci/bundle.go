@@ -56,11 +56,13 @@ func bundleCommand(a *app) *cobra.Command {
 				return err
 			}
 			defer s.Close()
-			_, img, err := a.ensure(ctx, s, args[0], policy, t)
+			name, img, err := a.ensure(ctx, s, args[0], policy, t)
 			if err != nil {
 				return err
 			}
-			return a.bundle(ctx, s, img, args[1], t, o, lay)
+			return a.recorded(s, img, name, filepath.Join(args[1], rootfsDir), &lay.unpack, func() error {
+				return a.bundle(ctx, s, img, args[1], t, o, lay)
+			})
 		},
 	}
 	cmd.Flags().SetInterspersed(false)

@@ -68,6 +68,7 @@ func verbs() []verb {
 		{"check", groupImage, true, checkCommand},
 		{"unpack", groupImage, true, unpackCommand},
 		{"bundle", groupImage, true, bundleCommand},
+		{"verify", groupImage, true, verifyCommand},
 		{"repack", groupImage, true, repackCommand},
 		{"mtree", groupImage, true, mtreeCommand},
 		{"serve", groupImage, false, serveCommand},

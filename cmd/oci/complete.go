@@ -49,7 +49,7 @@ func (a *app) argumentsOf(verb string) completer {
 	switch verb {
 	case "rmi":
 		return a.completeStored
-	case "inspect", "tag", "push", "export", "unpack", "bundle":
+	case "inspect", "tag", "push", "export", "unpack", "bundle", "verify":
 		return first(a.completeStored)
 	case "run", "create":
 		return first(a.completeStored)

@@ -20,6 +20,7 @@ import (
 	"github.com/oci-pipeline/oci/image/transport"
 	"github.com/oci-pipeline/oci/runtime"
 	"github.com/oci-pipeline/oci/unpack"
+	"github.com/oci-pipeline/oci/unpack/verify"
 )
 
 // Exit statuses. `oci run` and `oci exec` give the program's own status instead, 128+n when
@@ -103,6 +104,8 @@ func exitTable() []exitRow {
 		}, ""},
 		{statusUsage, []error{unpack.ErrIDMap, convert.ErrUsage, runtime.ErrInvalidID, reference.ErrSyntax, reference.ErrTransport, image.ErrPlatformSyntax, store.ErrName, transport.ErrUnsupported}, ""},
 		{statusNotFound, []error{distribution.ErrNotFound}, "`oci tags REPOSITORY` lists the tags that there are; some registries say so of what they do not show you"},
+		{statusNotFound, []error{verify.ErrNoSource}, "--pull missing fetches the layers; without them only what has a record can be proved"},
+		{statusNotFound, []error{verify.ErrNoRecord}, ""},
 		{statusNotFound, []error{transport.ErrNotFound, store.ErrNotFound, runtime.ErrNotExist, bundle.ErrNoConfig, bundle.ErrRootfs}, ""},
 		{statusNetwork, []error{distribution.ErrInsecure}, "--insecure allows plain http and unproved certificates"},
 		{statusNetwork, []error{

@@ -23,6 +23,8 @@ func unpackCommand(a *app) *cobra.Command {
 		Short: "Unpack the root file system of an image into a directory",
 		Long: "Unpack the layers of an image, in order, into DIR, which must be absent or empty. Digest, size and\n" +
 			"DiffID of each layer are proved; on failure DIR is as it was. The image is pulled when it is missing.\n\n" +
+			"The store keeps a record of it, from which `oci verify --rootfs DIR` proves later what of DIR is still the\n" +
+			"image; `oci prune` takes away the records of directories that are gone.\n\n" +
 			ownerHelp,
 		Example: "  oci unpack debian rootfs\n" +
 			"  oci unpack --uid-map 0:100000:65536 debian rootfs     # as root: for a container with a user namespace\n" +
@@ -46,9 +48,11 @@ func unpackCommand(a *app) *cobra.Command {
 			}
 			img := done.image
 			var rootfs unpack.Rootfs
-			err = publish(args[1], func(partial string) (err error) {
-				rootfs, err = a.unpack(ctx, s, img, partial, t, o)
-				return err
+			err = a.recorded(s, img, done.Name, args[1], &o, func() error {
+				return publish(args[1], func(partial string) (err error) {
+					rootfs, err = a.unpack(ctx, s, img, partial, t, o)
+					return err
+				})
 			})
 			switch {
 			case err != nil:
