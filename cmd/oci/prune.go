@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oci-pipeline/oci/image/store"
+	"github.com/oci-pipeline/oci/unpack/verify"
 )
 
 // pruneReport is what `oci prune --format json` prints.
@@ -15,7 +16,8 @@ type pruneReport struct {
 	Blobs    []string `json:"blobs"`
 	Unpacked []string `json:"unpacked"` // DiffIDs of layers whose directories were deleted
 	Partial  []string `json:"partial"`
-	Bytes    int64    `json:"bytes"` // of all of these, on disk
+	Records  []string `json:"records"` // directories that were unpacked once, and are gone
+	Bytes    int64    `json:"bytes"`   // of all of these, on disk
 	DryRun   bool     `json:"dryRun,omitempty"`
 }
 
@@ -26,8 +28,9 @@ func pruneCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prune",
 		Short: "Delete what no image and no container uses",
-		Long: "Delete blobs and unpacked layers that no name of the store and no container uses, and downloads that were\n" +
-			"broken off more than a day ago. Waits for transfers that are going on.",
+		Long: "Delete blobs and unpacked layers that no name of the store and no container uses, downloads that were\n" +
+			"broken off more than a day ago, and the records of directories that `oci unpack` or `oci bundle` filled and that are\n" +
+			"gone. Records keep no blobs. Waits for transfers that are going on.",
 		Args: exact(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := interruptible(cmd.Context())
@@ -47,8 +50,12 @@ func pruneCommand(a *app) *cobra.Command {
 			case format.json():
 				return format.write(a.out, r)
 			}
-			_, err = fmt.Fprintf(a.out, "%s, %s, %s: %s\n", count(len(r.Blobs), "blob"),
-				count(len(r.Unpacked), "unpacked layer"), count(len(r.Partial), "partial download"), size(r.Bytes))
+			records := ""
+			if len(r.Records) > 0 {
+				records = ", " + count(len(r.Records), "record")
+			}
+			_, err = fmt.Fprintf(a.out, "%s, %s, %s%s: %s\n", count(len(r.Blobs), "blob"),
+				count(len(r.Unpacked), "unpacked layer"), count(len(r.Partial), "partial download"), records, size(r.Bytes))
 			return err
 		},
 	}
@@ -65,9 +72,14 @@ func (a *app) prune(ctx context.Context, s *store.Store, o store.PruneOptions) (
 	if err != nil {
 		return pruneReport{}, err
 	}
-	r := pruneReport{Blobs: []string{}, Unpacked: []string{}, Partial: append([]string{}, p.Partial...), Bytes: p.Bytes, DryRun: o.DryRun}
+	r := pruneReport{Blobs: []string{}, Unpacked: []string{}, Partial: append([]string{}, p.Partial...), Records: []string{}, Bytes: p.Bytes, DryRun: o.DryRun}
 	for _, d := range p.Blobs {
 		r.Blobs = append(r.Blobs, d.String())
+	}
+	records, err := verify.OpenRecords(s.RecordsDir()).Prune(ctx, o.DryRun)
+	r.Records, r.Bytes = append(r.Records, records.Paths...), r.Bytes+records.Bytes
+	if err != nil {
+		return r, err
 	}
 	if err := sweepContainers(s.ContainersDir(), o.DryRun); err != nil {
 		return r, err
