@@ -24,6 +24,7 @@ const (
 // reach outside, whatever symbolic links the tree holds and whoever renames in it meanwhile. A
 // Root is for one goroutine at a time.
 type Root struct {
+	name    string // as it was opened, for messages
 	top     dir
 	openat2 bool // the kernel has it
 	mount   int  // the id of the root's mount, without openat2
@@ -67,7 +68,7 @@ func RootOf(f *os.File) (*Root, error) {
 }
 
 func newRoot(fd int, path string) (*Root, error) {
-	r := &Root{top: dir{fd: fd}, dirs: map[string]*dir{}}
+	r := &Root{name: path, top: dir{fd: fd}, dirs: map[string]*dir{}}
 	var st unix.Stat_t
 	err := unix.Fstat(fd, &st)
 	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR {

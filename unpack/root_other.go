@@ -36,6 +36,11 @@ func (r *Root) RemoveContents() error { return errors.ErrUnsupported }
 
 func (r *Root) knownDevices() *deviceList { return newDeviceList() }
 
+// CheckSpace gives errors.ErrUnsupported.
+func (r *Root) CheckSpace(context.Context, []image.Layer, Blobs, Limits) error {
+	return errors.ErrUnsupported
+}
+
 func (r *Root) initialise(*Options) error { return errors.ErrUnsupported }
 
 func applyStream(context.Context, image.Layer, Blobs, *Root, Form, *Options) (LayerResult, error) {

@@ -54,6 +54,9 @@ func Unpack(ctx context.Context, layers []image.Layer, blobs Blobs, dir string, 
 		return Rootfs{}, err
 	}
 	defer root.Close()
+	if err := root.CheckSpace(ctx, layers, blobs, o.Limits); err != nil {
+		return Rootfs{}, err
+	}
 	if err := root.initialise(&o); err != nil {
 		return Rootfs{}, &Error{Op: "unpack", Subject: dir, Err: err}
 	}

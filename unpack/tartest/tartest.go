@@ -236,8 +236,13 @@ func (b Blobs) Open(_ context.Context, d ispec.Descriptor) (io.ReadCloser, error
 	if !ok {
 		return nil, errors.New("no such blob")
 	}
-	return io.NopCloser(bytes.NewReader(raw)), nil
+	return file{bytes.NewReader(raw)}, nil
 }
+
+// file is a blob that can be read at any place, as a local file can.
+type file struct{ *bytes.Reader }
+
+func (file) Close() error { return nil }
 
 // Add adds a blob and describes it as a layer whose uncompressed form is tar.
 func (b Blobs) Add(mediaType string, blob, tar []byte) image.Layer {
