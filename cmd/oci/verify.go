@@ -64,7 +64,7 @@ func verifyCommand(a *app) *cobra.Command {
 	f.t.registerQuiet(fs)
 	fs.StringVar(&f.rootfs, "rootfs", "", "prove the root file system in `DIR`")
 	fs.StringVar(&f.level, "level", f.level, "how much is proved: "+strings.Join(verify.Levels(), ", "))
-	fs.StringArrayVar(&f.ignore, "ignore", nil, "do not look at this `path` of the root file system, nor below; may be repeated")
+	fs.StringArrayVar(&f.ignore, "ignore", nil, "do not look at this `path` of the root file system, nor below; / stands for the root's own attributes; may be repeated")
 	registerPull(cmd, &f.policy)
 	f.owner.register(fs)
 	a.registerLimits(fs)

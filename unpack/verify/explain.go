@@ -15,7 +15,7 @@ import (
 func (v *verifier) explain(changes []tree.Change) []tree.Change {
 	rest := changes[:0]
 	for _, c := range changes {
-		if v.skip(c.Path) || v.unseen(c) {
+		if v.skip(c.Path) || v.unseen(c) || c.Path == "" && v.rootIgnored {
 			continue
 		}
 		if v.notMade(c) {

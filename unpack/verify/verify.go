@@ -30,7 +30,8 @@ type Options struct {
 	// Foreign says that another tool, or a container engine, made the directory: the attributes of directories that no
 	// layer describes are then not compared.
 	Foreign bool
-	// Ignore lists paths, relative to the root, that are not looked at, with what is below them.
+	// Ignore lists paths, relative to the root, that are not looked at, with what is below them. The root itself stands for
+	// its attributes alone, which engines like to set.
 	Ignore []string
 	Limits unpack.Limits
 	Logger *slog.Logger // receives warnings; nil discards them
@@ -84,6 +85,8 @@ type verifier struct {
 	workers int
 	ignored []string
 
+	rootIgnored bool
+
 	want, got *tree.Tree
 	layers    []layerModel
 	names     map[*tree.Node][]string // of files on disk that have several in the image
@@ -101,6 +104,10 @@ func (v *verifier) ignore() {
 				comps = append(comps, c)
 			}
 		}
+		if len(comps) == 0 {
+			v.rootIgnored = true
+			continue
+		}
 		v.ignored = append(v.ignored, strings.Join(comps, "/"))
 	}
 }
@@ -112,7 +119,7 @@ func (v *verifier) skip(path string) bool {
 
 // within tells whether path is dir or lies below it.
 func within(path, dir string) bool {
-	return path == dir || dir == "" || strings.HasPrefix(path, dir) && path[len(dir)] == '/'
+	return path == dir || strings.HasPrefix(path, dir) && path[len(dir)] == '/'
 }
 
 // readDir reads what is on disk, without content.
