@@ -100,6 +100,9 @@ func newApplier(root *Root, form Form, o *Options) (*applier, error) {
 	if err := unix.Fstat(root.top.fd, &st); err != nil {
 		return nil, err
 	}
+	if err := root.probe(); err != nil {
+		return nil, err
+	}
 	root.top.setgid = st.Mode&unix.S_ISGID != 0 // an earlier layer may have set it
 	a := &applier{
 		root: root, form: form, o: o,
@@ -248,7 +251,7 @@ func (a *applier) create(d *dir, name string, e *entry, p *payload) error {
 	if err != nil {
 		return err
 	}
-	a.made[a.key(d.ino, name)] = -1
+	a.mine(d, name, -1)
 	return a.attributes(d, name, format, e)
 }
 
@@ -266,7 +269,7 @@ func (a *applier) createFile(d *dir, name string, e *entry, p *payload) error {
 		// the log itself then keeps the content.
 		pos = p.land()
 	}
-	a.made[a.key(d.ino, name)] = int32(pos)
+	a.mine(d, name, int32(pos))
 	if err := a.write(fd, e, p); err != nil {
 		return err
 	}
@@ -279,6 +282,9 @@ func (a *applier) createFile(d *dir, name string, e *entry, p *payload) error {
 func (a *applier) clear(d *dir, name string) (hiding bool, err error) {
 	var st unix.Stat_t
 	if err := unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return false, err
+	}
+	if err := a.root.spelled(d, name); err != nil {
 		return false, err
 	}
 	path := join(d.path, name)
@@ -308,6 +314,9 @@ func (a *applier) gone(parent int, dirStat *unix.Stat_t, name string) error {
 	k := a.key(dirStat.Ino, name)
 	pos, ok := a.made[k]
 	delete(a.made, k)
+	if a.root.folds != nil {
+		delete(a.root.folds.known, spelling{dirStat.Ino, name})
+	}
 	if ok && pos >= 0 && a.o.Replaced != nil {
 		return unix.Renameat(parent, name, a.o.Replaced.top.fd, fmt.Sprint(pos))
 	}

@@ -71,7 +71,7 @@ func (a *applier) createDevice(d *dir, name string, e *entry) error {
 		return fail("apply", e.path, spec.LayerAttributes, ErrDevice,
 			"device %d:%d: %w; run as root, or skip devices, or have the host's bind mounted", e.major, e.minor, err)
 	case err == nil:
-		a.made[a.key(d.ino, name)] = -1
+		a.mine(d, name, -1)
 		err = a.attributes(d, name, format, e)
 	}
 	if err == nil {
@@ -88,6 +88,6 @@ func (a *applier) placeholder(d *dir, name string, e *entry) error {
 		return err
 	}
 	defer unix.Close(fd)
-	a.made[a.key(d.ino, name)] = -1
+	a.mine(d, name, -1)
 	return a.fileAttributes(d, fd, e)
 }

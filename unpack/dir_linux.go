@@ -34,17 +34,17 @@ func (a *applier) placeDir(d *dir, name string, e *entry, hiding bool) error {
 			}
 			err = unix.Mkdirat(d.fd, name, e.mode&0o777|0o700)
 		} else {
-			err = nil
+			err = a.root.spelled(d, name)
 		}
 	}
 	if err != nil {
 		return err
 	}
+	a.mine(d, name, -1)
 	c, err := a.root.child(d, name)
 	if err != nil {
 		return err
 	}
-	a.made[a.key(d.ino, name)] = -1
 	if err := a.dirAttributes(d, name, c, e, fresh); err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@ var (
 	ErrOwner       = errors.New("owner cannot be represented")
 	ErrIDMap       = errors.New("invalid id map")
 	ErrDevice      = errors.New("device cannot be made")
+	ErrNames       = errors.New("two names that are one on this file system, which does not tell their letters apart")
 	ErrNotEmpty    = errors.New("target exists and is not an empty directory")
 	ErrDescriptor  = errors.New("unusable layer description")
 )

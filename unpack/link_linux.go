@@ -22,7 +22,9 @@ func (a *applier) placeLink(d *dir, name string, e *entry) error {
 	from, err := a.walk(targetDir, false)
 	var st unix.Stat_t
 	if err == nil {
-		err = unix.Fstatat(from.fd, targetName, &st, unix.AT_SYMLINK_NOFOLLOW)
+		if err = unix.Fstatat(from.fd, targetName, &st, unix.AT_SYMLINK_NOFOLLOW); err == nil {
+			err = a.root.spelled(from, targetName)
+		}
 	}
 	target := e.link
 	if from != nil {
@@ -63,7 +65,7 @@ func (a *applier) placeLink(d *dir, name string, e *entry) error {
 	}
 	err = a.linkOver(d, name, func() error { return unix.Linkat(from.fd, targetName, d.fd, name, 0) })
 	if err == nil {
-		a.made[a.key(d.ino, name)] = mark
+		a.mine(d, name, mark)
 		a.devices.link(path, target)
 	}
 	return err
@@ -79,7 +81,7 @@ func (a *applier) linkOver(d *dir, name string, link func() error) error {
 		err = link()
 	}
 	if err == nil {
-		a.made[a.key(d.ino, name)] = -1
+		a.mine(d, name, -1)
 	}
 	return err
 }

@@ -28,7 +28,9 @@ type Root struct {
 	top     dir
 	openat2 bool // the kernel has it
 	mount   int  // the id of the root's mount, without openat2
-	acls    bool // a directory was given a default ACL, which what is made in it would inherit
+	probed  bool
+	folds   *folding // nil on a file system that tells all names apart
+	acls    bool     // a directory was given a default ACL, which what is made in it would inherit
 	dirs    map[string]*dir
 	tick    uint64
 	devices *deviceList // made by the layers so far
@@ -173,6 +175,10 @@ func (r *Root) child(d *dir, name string) (*dir, error) {
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	if err := r.spelled(d, name); err != nil {
 		unix.Close(fd)
 		return nil, err
 	}

@@ -86,7 +86,7 @@ func (a *applier) touch(d *dir, name string, c *dir) error {
 	if a.attrs[c.ino] != nil {
 		return nil
 	}
-	a.made[a.key(d.ino, name)] = -1
+	a.mine(d, name, -1)
 	at := &dirAttr{path: c.path, mtime: c.mtime, implicit: true}
 	a.attrs[c.ino] = at
 	if err := a.suspendACL(c.fd, at); err != nil {
@@ -115,6 +115,7 @@ func (a *applier) implicit(d *dir, name string, occupied bool) (*dir, string, er
 	if err := unix.Mkdirat(d.fd, name, 0o755); err != nil {
 		return nil, "", err
 	}
+	a.mine(d, name, -1)
 	c, err := a.root.child(d, name)
 	if err != nil {
 		return nil, "", err
@@ -122,7 +123,6 @@ func (a *applier) implicit(d *dir, name string, occupied bool) (*dir, string, er
 	if err := a.chown(d, c.fd, 0, 0); err != nil {
 		return nil, "", err
 	}
-	a.made[a.key(d.ino, name)] = -1
 	a.attrs[c.ino] = &dirAttr{path: c.path, mode: 0o755, chmod: a.umask&0o755 != 0, implicit: !hiding}
 	if c.setgid { // inherited: what is made in it must not inherit it too
 		if err := a.dropSetgid(d, name, c); err != nil {

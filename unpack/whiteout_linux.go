@@ -1,6 +1,7 @@
 package unpack
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -19,6 +20,9 @@ func isWhiteout(st *unix.Stat_t) bool {
 func (a *applier) applyWhiteout(d *dir, name string) error {
 	var st unix.Stat_t
 	err := unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	if err == nil && errors.Is(a.root.spelled(d, name), ErrNames) {
+		err = unix.ENOENT // what is there is not what is meant
+	}
 	isDir := err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
 	switch {
 	case err == unix.ENOENT && a.form == Overlay:
@@ -201,7 +205,7 @@ func (a *applier) reserve(name string) (int, error) {
 	fd, err := unix.Openat(a.root.top.fd, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err == nil {
 		a.reserved = append(a.reserved, name)
-		a.made[a.key(a.root.top.ino, name)] = -1 // no whiteout of this layer means it
+		a.mine(&a.root.top, name, -1) // no whiteout of this layer means it
 	}
 	return fd, err
 }

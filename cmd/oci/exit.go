@@ -113,6 +113,7 @@ func exitTable() []exitRow {
 			context.DeadlineExceeded, syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EHOSTUNREACH, syscall.ENETUNREACH,
 		}, ""},
 		{statusStorage, []error{unpack.ErrDevice}, "--devices skip leaves devices out, --devices bind shows those of the host"},
+		{statusStorage, []error{unpack.ErrNames}, "use a file system that tells upper case from lower"},
 		{statusStorage, []error{unpack.ErrSpace}, "make room, or try all the same by --limit free=none"},
 		{statusStorage, []error{unpack.ErrNotEmpty, unpack.ErrOwner, store.ErrBusy, store.ErrReadOnly, store.ErrInUse, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO}, ""},
 		{statusDenied, []error{fs.ErrPermission}, ""},
