@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -20,6 +23,7 @@ import (
 	"github.com/oci-pipeline/oci/unpack"
 	"github.com/oci-pipeline/oci/unpack/repack"
 	"github.com/oci-pipeline/oci/unpack/tree"
+	"github.com/oci-pipeline/oci/unpack/verify"
 )
 
 // changedRoot is a root file system that was changed, and the image that it was made from.
@@ -29,6 +33,8 @@ type changedRoot struct {
 	baseName string
 	masks    []string // what of it is not the image's business
 	tree     tree.DirOptions
+	record   *verify.Record // of the unpacking; nil if there is none
+	leftOut  []string       // by the unpacking, as verify.How has it
 }
 
 // repack makes an image of the changes in a directory or a container. All checks of flags come first, and
@@ -106,27 +112,72 @@ func (a *app) changed(ctx context.Context, s *store.Store, arg string, f *repack
 	return root, nil
 }
 
-// changedDir opens DIR, or the root file system of the bundle that it is.
+// changedDir opens DIR, or the root file system of the bundle that it is, and finds out what it was unpacked
+// from: by its record, unless flags say it.
 func (a *app) changedDir(ctx context.Context, s *store.Store, dir string, f *repackFlags) (root changedRoot, err error) {
 	rootfs, err := rootfsOf(dir)
 	if err != nil {
 		return root, err
 	}
+	if root.dir, err = os.Open(rootfs); err != nil {
+		return root, err
+	}
+	if f.base == "" {
+		err = root.recorded(s, dir, f)
+	} else {
+		err = a.basedOn(ctx, s, &root, f)
+	}
+	if err == nil {
+		err = present(ctx, s, root.base, root.baseName)
+	}
+	if err != nil {
+		root.dir.Close()
+	}
+	return root, err
+}
+
+// recorded takes what the record of the unpacking says.
+func (r *changedRoot) recorded(s *store.Store, dir string, f *repackFlags) error {
+	rec, err := verify.OpenRecords(s.RecordsDir()).Find(r.dir)
+	if errors.Is(err, verify.ErrNoRecord) {
+		return usageErrorf(nil, "%s: this program has not unpacked it here: --base says what it was unpacked from", dir)
+	}
+	if err != nil {
+		return err
+	}
+	if len(f.maps.uids)+len(f.maps.gids) > 0 {
+		return usageErrorf(nil, "--uid-map and --gid-map are known of %s", dir)
+	}
+	r.base, r.baseName, r.record, r.leftOut = rec.Image(), rec.Name, rec, rec.How.LeftOut
+	r.tree = tree.DirOptions{UIDMap: rec.How.UIDMap, GIDMap: rec.How.GIDMap, SingleID: rec.How.SingleID}
+	return nil
+}
+
+// basedOn takes what flags say of a directory that something else has unpacked, or that was copied.
+func (a *app) basedOn(ctx context.Context, s *store.Store, r *changedRoot, f *repackFlags) error {
 	uids, gids, err := f.maps.maps()
 	if err != nil {
-		return root, err
+		return err
 	}
-	root.tree = tree.DirOptions{UIDMap: uids, GIDMap: gids, SingleID: singleID()}
-	if f.base == "" {
-		return root, usageErrorf(nil, "--base is missing: the image that %s was unpacked from", dir)
+	r.tree = tree.DirOptions{UIDMap: uids, GIDMap: gids, SingleID: singleID()}
+	if rootless() {
+		r.leftOut = []string{"device", "xattr trusted."}
 	}
 	base, err := a.ensurePulled(ctx, s, f.base, f.policy, f.t)
-	if err != nil {
-		return root, err
+	r.base, r.baseName = base.image, base.Name
+	return err
+}
+
+// present wants all of the base in the store: the new image has its layers.
+func present(ctx context.Context, s *store.Store, base image.Image, name string) error {
+	for _, l := range base.Layers() {
+		if ok, err := s.Has(ctx, l.Descriptor); err != nil {
+			return err
+		} else if !ok && !image.IsForeign(l.Descriptor.MediaType) {
+			return fmt.Errorf("%s: the base %s has it, and the store no longer: %w", l.Descriptor.Digest, name, store.ErrNotFound)
+		}
 	}
-	root.base, root.baseName = base.image, base.Name
-	root.dir, err = os.Open(rootfs)
-	return root, err
+	return nil
 }
 
 // rootfsOf gives the root file system that dir is, or that is in it if it is a bundle.
@@ -146,9 +197,26 @@ func rootfsOf(dir string) (string, error) {
 	return filepath.Join(dir, rootfsDir), nil
 }
 
-// planLayer compares the image with the directory, which are read side by side.
+// planLayer compares the image with the directory.
 func (a *app) planLayer(ctx context.Context, s *store.Store, root changedRoot, f *repackFlags) (*repack.Plan, error) {
-	var before, after *tree.Tree
+	before, after, changes, err := a.changesByLog(ctx, root, f)
+	if err == nil && before == nil {
+		before, after, changes, err = a.changesByBlob(ctx, s, root)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if f.squash {
+		before = tree.New()
+		changes = tree.Diff(before, after, tree.DiffOptions{})
+	} else {
+		changes = slices.DeleteFunc(changes, root.notUnpacked)
+	}
+	return repack.NewPlan(before, after, changes, repack.PlanOptions{Masks: root.masks, Logger: a.log})
+}
+
+// changesByBlob reads every layer of the image, and every file of the directory, side by side.
+func (a *app) changesByBlob(ctx context.Context, s *store.Store, root changedRoot) (before, after *tree.Tree, changes []tree.Change, err error) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
 		before, err = tree.OfLayers(ctx, root.base.Layers(), s, tree.Options{
@@ -163,26 +231,60 @@ func (a *app) planLayer(ctx context.Context, s *store.Store, root changedRoot, f
 		return err
 	})
 	if err := g.Wait(); err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
-	if f.squash {
-		before = tree.New()
-	}
-	changes := tree.Diff(before, after, tree.DiffOptions{Content: true})
-	if rootless() && !f.squash {
-		changes = slices.DeleteFunc(changes, a.notUnpacked)
-	}
-	return repack.NewPlan(before, after, changes, repack.PlanOptions{Masks: root.masks, Logger: a.log})
+	return before, after, tree.Diff(before, after, tree.DiffOptions{Content: true}), nil
 }
 
-// notUnpacked tells that a difference is none that was made, but one that the unpacking in a user namespace
-// left: devices, and xattrs of the namespace trusted, that it may not make.
-func (a *app) notUnpacked(c tree.Change) bool {
-	if c.Kind == tree.Removed {
-		return c.Old.Kind == unpack.CharDevice || c.Old.Kind == unpack.BlockDevice
+// changesByLog does the same for a directory with a record: the logs of its layers tell all that the blobs do, and
+// nothing is inflated. before is nil if they do not.
+func (a *app) changesByLog(ctx context.Context, root changedRoot, f *repackFlags) (before, after *tree.Tree, changes []tree.Change, err error) {
+	if root.record == nil || f.squash {
+		return nil, nil, nil, nil
+	}
+	var sums repack.Sums
+	layers := root.base.Layers()
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		sums, err = repack.ReadSums(gctx, layers, root.record.Log, a.limits)
+		if err == nil {
+			before, err = tree.OfLayers(gctx, layers, nil, tree.Options{Limits: a.limits, Devices: unpack.DeviceSkip, Logs: root.record.Log})
+		}
+		return err
+	})
+	g.Go(func() (err error) {
+		o := root.tree
+		o.Logger = a.log
+		after, err = tree.OfDir(gctx, root.dir, o)
+		return err
+	})
+	if err := g.Wait(); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil, nil // a log is missing
+	} else if err != nil {
+		return nil, nil, nil, err
+	}
+	content, known, err := sums.Content(ctx, root.dir, before, after)
+	if err != nil || !known {
+		return nil, nil, nil, err
+	}
+	return before, after, append(tree.Diff(before, after, tree.DiffOptions{}), content...), nil
+}
+
+// notUnpacked tells that a difference is none that was made, but one that the unpacking left, as it may where this
+// user cannot make devices, or set xattrs.
+func (r *changedRoot) notUnpacked(c tree.Change) bool {
+	device := c.Old != nil && (c.Old.Kind == unpack.CharDevice || c.Old.Kind == unpack.BlockDevice) && slices.Contains(r.leftOut, "device")
+	if device && (c.Kind == tree.Removed || c.New.Kind == unpack.Regular && c.New.Size == 0) { // a place to bind it
+		return true
 	}
 	return c.Kind == tree.Changed && !slices.ContainsFunc(c.What, func(what string) bool {
-		return !strings.HasPrefix(what, `xattr "trusted.`) || !strings.HasSuffix(what, " removed")
+		name, isXattr := strings.CutPrefix(what, "xattr ")
+		name, removed := strings.CutSuffix(name, " removed")
+		return !isXattr || !removed || !slices.ContainsFunc(r.leftOut, func(left string) bool {
+			left, ok := strings.CutPrefix(left, "xattr ")
+			unquoted, err := strconv.Unquote(name)
+			return ok && err == nil && (unquoted == left || left == "trusted." && strings.HasPrefix(unquoted, left))
+		})
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
+	"github.com/oci-pipeline/oci/unpack/internal/isocrc"
 	"github.com/oci-pipeline/oci/unpack/tree"
 )
 
@@ -68,25 +69,33 @@ func gone(err error) error {
 	return err
 }
 
-// copy writes the content of a regular file, which must be the one that n describes, before and after.
-func (f *files) copy(w io.Writer, path string, n *tree.Node) error {
+// open opens a regular file, which must be the one that n describes.
+func (f *files) open(path string, n *tree.Node) (*os.File, error) {
 	parent, err := f.enter(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	handle, err := unix.Openat(parent, base(path), unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return gone(err)
+		return nil, gone(err)
 	}
 	defer unix.Close(handle)
 	if err := check(handle, n); err != nil { // before it is opened: to open a device can act
-		return err
+		return nil, err
 	}
 	fd, err := unix.Open("/proc/self/fd/"+strconv.Itoa(handle), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// copy writes the content of a regular file, which must be the one that n describes, before and after.
+func (f *files) copy(w io.Writer, path string, n *tree.Node) error {
+	file, err := f.open(path, n)
+	if err != nil {
 		return err
 	}
-	file := os.NewFile(uintptr(fd), path)
 	defer file.Close()
 	var sum digest.Digester
 	if n.Digest != "" {
@@ -104,7 +113,14 @@ func (f *files) copy(w io.Writer, path string, n *tree.Node) error {
 	if sum != nil && sum.Digest() != n.Digest {
 		return fmt.Errorf("%w: its content has another digest", ErrChanged)
 	}
-	return check(fd, n)
+	return check(int(file.Fd()), n)
+}
+
+// sum gives the CRC-64 of a regular file's content.
+func (f *files) sum(path string, n *tree.Node) (uint64, error) {
+	sum := isocrc.New()
+	err := f.copy(sum, path, n)
+	return sum.Sum64(), err
 }
 
 // check compares what can be seen of an open file with what was seen when the tree was read.

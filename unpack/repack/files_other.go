@@ -18,3 +18,5 @@ func openFiles(*os.File) (*files, error) { return nil, errors.ErrUnsupported }
 func (*files) close() {}
 
 func (*files) copy(io.Writer, string, *tree.Node) error { return errors.ErrUnsupported }
+
+func (*files) sum(string, *tree.Node) (uint64, error) { return 0, errors.ErrUnsupported }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-pipeline/oci/image"
@@ -108,9 +110,13 @@ func roundTrip(t *testing.T, rnd *rand.Rand) {
 	var layers []image.Layer
 	before := tree.New()
 	m := &mutator{tb: t, rnd: rnd, root: root}
+	logs := logStore{}
 	for generation := range 4 {
 		for range 3 + rnd.IntN(40) {
 			m.step()
+		}
+		if generation > 0 {
+			logs.checkChanges(t, layers, before, root)
 		}
 		c := []image.Compression{image.Gzip, image.Zstd, image.Uncompressed}[rnd.IntN(3)]
 		layer, blob := pack(t, before, root, repack.Options{Compression: c})
@@ -126,13 +132,59 @@ func roundTrip(t *testing.T, rnd *rand.Rand) {
 			t.Fatalf("generation %d: the model differs from the disk:\n%s\nlog:\n%s", generation, lines(d), m.log.String())
 		}
 		target := filepath.Join(dir, fmt.Sprint("unpacked", generation))
-		if _, err := unpack.Unpack(ctx, layers, blobs, target, unpack.Options{}); err != nil {
+		if _, err := unpack.Unpack(ctx, layers, blobs, target, unpack.Options{Logs: logs.create}); err != nil {
 			t.Fatalf("generation %d: %v", generation, err)
 		}
 		if d := diff(read(t, target), after); len(d) > 0 {
 			t.Fatalf("generation %d: what was unpacked differs:\n%s\nlog:\n%s", generation, lines(d), m.log.String())
 		}
 		before = modelled
+	}
+}
+
+// logStore keeps tar-split logs by DiffID.
+type logStore map[digest.Digest]*bytes.Buffer
+
+func (s logStore) create(_ int, l image.Layer) (io.WriteCloser, error) {
+	s[l.DiffID] = &bytes.Buffer{}
+	return unpack.NewLogWriter(s[l.DiffID])
+}
+
+func (s logStore) open(l image.Layer) (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader(s[l.DiffID].Bytes())), nil
+}
+
+// checkChanges wants the changes that the logs tell to be those that the content tells.
+func (s logStore) checkChanges(t *testing.T, layers []image.Layer, byBlob *tree.Tree, root string) {
+	t.Helper()
+	ctx := context.Background()
+	sums, err := repack.ReadSums(ctx, layers, s.open, unpack.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := tree.OfLayers(ctx, layers, nil, tree.Options{Logs: s.open})
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := tree.OfDir(ctx, open(t, root), tree.DirOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, known, err := sums.Content(ctx, open(t, root), before, after)
+	if err != nil || !known {
+		t.Fatalf("content: %v, known %v", err, known)
+	}
+	got, want := map[string]bool{}, map[string]bool{}
+	for _, c := range append(tree.Diff(before, after, tree.DiffOptions{}), content...) {
+		got[c.Path] = true
+	}
+	for _, c := range diff(byBlob, read(t, root)) {
+		if got[c.Path] || c.New == nil || c.New.Names < 2 { // of a changed file one name is told
+			want[c.Path] = true
+		}
+	}
+	if !maps.Equal(got, want) {
+		t.Fatalf("changes by log %v, by content %v", got, want)
 	}
 }
 
@@ -252,7 +304,7 @@ func (m *mutator) step() {
 			err = os.RemoveAll(path)
 		}
 	case 10:
-		err = m.onFile(path, func() error { return os.WriteFile(path, m.body(), 0o644) })
+		err = m.onFile(path, func() error { return m.rewrite(path) })
 	case 11:
 		err = unix.Lchown(path, m.rnd.IntN(3)*1000, m.rnd.IntN(3_000_000))
 	case 12:
@@ -278,6 +330,24 @@ func (m *mutator) onFile(path string, act func() error) error {
 		return err
 	}
 	return act()
+}
+
+// rewrite changes the content of a file, at times so that nothing else tells it.
+func (m *mutator) rewrite(path string) error {
+	if m.rnd.IntN(2) == 0 {
+		return os.WriteFile(path, m.body(), 0o644)
+	}
+	var st unix.Stat_t
+	err := unix.Stat(path, &st)
+	if err != nil || st.Size == 0 {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteAt([]byte{byte(m.rnd.IntN(256))}, m.rnd.Int64N(st.Size))
+		err = errors.Join(err, f.Close())
+	}
+	return errors.Join(err, unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{st.Mtim, st.Mtim}, 0))
 }
 
 // split makes a file that has several names one of its own under this name, the same in all else.
