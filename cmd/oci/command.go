@@ -71,6 +71,7 @@ func verbs() []verb {
 		{"verify", groupImage, true, verifyCommand},
 		{"repack", groupImage, true, repackCommand},
 		{"mtree", groupImage, true, mtreeCommand},
+		{"diff", groupImage, true, diffCommand},
 		{"serve", groupImage, false, serveCommand},
 		{"tags", groupRegistry, false, tagsCommand},
 		{"catalog", groupRegistry, false, catalogCommand},

@@ -47,7 +47,7 @@ func (a *app) registerCompletion(cmd *cobra.Command) {
 // files.
 func (a *app) argumentsOf(verb string) completer {
 	switch verb {
-	case "rmi":
+	case "rmi", "diff":
 		return a.completeStored
 	case "inspect", "tag", "push", "export", "unpack", "bundle", "verify":
 		return first(a.completeStored)

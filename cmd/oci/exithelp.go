@@ -13,7 +13,7 @@ type exitMeaning struct{ status, meaning string }
 func exitMeanings() []exitMeaning {
 	return []exitMeaning{
 		{"0", "done"},
-		{"1", "another error"},
+		{"1", "another error; `diff`: something differs, and its other errors are 2"},
 		{"2", "usage"},
 		{"3", "not found: image, tag, container, file"},
 		{"4", "denied: authentication or authorisation"},

@@ -25,6 +25,16 @@ Verbs that move an image (pull, push, copy, import, export, unpack, attach, arti
   durationMs    of the command
   warnings      of registries and of this program
 
+diff gives what differs:
+
+  a, b          what was compared: ref, manifest, id and number of layers of an image, or rootfs
+  same          whether nothing differs
+  added, removed, changed  numbers of paths; addedBytes, removedBytes, grownBytes of the files
+  sharedLayers  of two images: the lowest ones that are the same
+  changes       path (quoted as Go does, with raw in base64, if it is not UTF-8), kind (added, removed, changed),
+                what is different, old and new: type, mode, uid, gid, size, digest, mtime, layer
+  config        with --config: field, kind, old and new
+
 --digestfile FILE writes the digest alone, without an end of line, as other tools do.
 
 --progress is auto (bars on a terminal, else plain), tty, plain (a line for each blob, and every 10 s or 10 % of a

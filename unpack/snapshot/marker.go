@@ -93,3 +93,8 @@ func readMarker(dir string) (*marker, error) {
 	}
 	return &m, nil
 }
+
+// LogPath is where a store in layersDir has the tar-split log of a layer: see unpack.ReadLog.
+func LogPath(layersDir string, diffID digest.Digest) string {
+	return filepath.Join(layersDir, diffID.Algorithm().String(), diffID.Encoded(), logFile)
+}
