@@ -260,7 +260,7 @@ func (r Records) prune(dir string, dryRun bool, p *Pruned) error {
 func size(dir string) (n int64) {
 	entries, _ := os.ReadDir(dir) // unreadable: nothing to count
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil {
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() {
 			n += info.Size()
 		}
 	}
