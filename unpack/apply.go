@@ -132,6 +132,9 @@ type LayerResult struct {
 	Implicit []string
 	// Links are hardlinks to files of lower layers. They were not made.
 	Links []LowerLink
+	// ReplacedLinks are such links as a later entry of the layer replaced. Their targets must be there: a
+	// layer with a hardlink to nothing is malformed, whatever comes after it.
+	ReplacedLinks []LowerLink
 	// Whiteouts lists the directories that hold whiteouts. overlayfs shows whiteouts as names that
 	// cannot be opened, unless the directory is merged with one of another layer. Some listed
 	// may be gone again.

@@ -77,6 +77,7 @@ type applier struct {
 	attrs map[uint64]*dirAttr
 
 	links    []LowerLink
+	replaced []LowerLink     // those of them that a later entry replaced
 	opaques  map[string]bool // Overlay form: directories that got the opaque mark
 	opaque   bool            // Overlay form: the root hides all that is below
 	marked   map[string]bool // Overlay form: directories that got a whiteout

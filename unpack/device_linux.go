@@ -91,3 +91,19 @@ func (a *applier) placeholder(d *dir, name string, e *entry) error {
 	a.mine(d, name, -1)
 	return a.fileAttributes(d, fd, e)
 }
+
+// LeaveOut removes what is at path and is no directory, and leaves the time of its directory as it is. No
+// symbolic link is followed. Nothing at path is fs.ErrNotExist.
+func (r *Root) LeaveOut(path string) error {
+	up, name := split(path)
+	d, err := r.existing(up)
+	if err == nil {
+		if err = unix.Unlinkat(d.fd, name, 0); err == nil {
+			err = setTimes(d.fd, d.mtime)
+		}
+	}
+	if err != nil {
+		return &Error{Op: "remove", Subject: path, Err: err}
+	}
+	return nil
+}

@@ -159,7 +159,7 @@ func (a *applier) lowerLink(d *dir, name, target string, e *entry) error {
 	return nil
 }
 
-// dropLinks forgets the noted link at path, where something else is made now, and with below also
+// dropLinks drops the noted link at path, where something else is made now, and with below also
 // those below it. It tells whether there was one at path: it hid what lower layers have there, and
 // so must a directory in its place.
 func (a *applier) dropLinks(path string, below bool) (hiding bool) {
@@ -168,7 +168,11 @@ func (a *applier) dropLinks(path string, below bool) (hiding bool) {
 	}
 	a.links = slices.DeleteFunc(a.links, func(l LowerLink) bool {
 		hiding = hiding || l.Name == path
-		return l.Name == path || below && strings.HasPrefix(l.Name, path+"/")
+		gone := l.Name == path || below && strings.HasPrefix(l.Name, path+"/")
+		if gone {
+			a.replaced = append(a.replaced, l)
+		}
+		return gone
 	})
 	return hiding
 }

@@ -131,7 +131,7 @@ func TestH33_single_id_umoci(t *testing.T) {
 	if err != nil {
 		t.Skip("umoci is not installed")
 	}
-	for _, name := range []string{"debian", "python"} {
+	for _, name := range []string{"debian"} {
 		t.Run(name, func(t *testing.T) {
 			l, tag, img := realImage(t, name)
 			dir := filepath.Join(t.TempDir(), "rootfs")

@@ -34,6 +34,11 @@ func (r *Root) Open(name string) (*os.File, error) {
 // RemoveContents gives errors.ErrUnsupported.
 func (r *Root) RemoveContents() error { return errors.ErrUnsupported }
 
+// LeaveOut gives errors.ErrUnsupported.
+func (r *Root) LeaveOut(path string) error {
+	return &Error{Op: "remove", Subject: path, Err: errors.ErrUnsupported}
+}
+
 func (r *Root) knownDevices() *deviceList { return newDeviceList() }
 
 // CheckSpace gives errors.ErrUnsupported.

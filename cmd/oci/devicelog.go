@@ -31,11 +31,15 @@ func (d *deviceLog) Handle(ctx context.Context, r slog.Record) error {
 func summarise(log *slog.Logger) {
 	if d, ok := log.Handler().(*deviceLog); ok {
 		if n := d.left.Swap(0); n > 0 {
-			text := "devices of the image are left out"
-			if d.cannot {
-				text += ": only root may make them (--devices bind shows the host's)"
-			}
-			slog.New(d.Handler).Warn(text, "count", n)
+			slog.New(d.Handler).Warn(leftOutText(d.cannot), "count", n)
 		}
 	}
+}
+
+func leftOutText(cannot bool) string {
+	const text = "devices of the image are left out"
+	if cannot {
+		return text + ": only root may make them (--devices bind shows the host's)"
+	}
+	return text
 }

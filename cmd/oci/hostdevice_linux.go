@@ -121,3 +121,35 @@ func hiddenByMounts(p string) bool {
 		return p == dir || strings.HasPrefix(p, dir+"/")
 	})
 }
+
+// leaveOutDevices takes devices of the image, and the files that stand for them, out of the container's root file
+// system, if that is the policy. Below /dev the container has its own anyway.
+func (r *imageRun) leaveOutDevices() error {
+	policy, asked := r.f.devices, r.f.devices != ""
+	if !asked && (rootless() || inUserNamespace()) {
+		policy = devicesSkip
+	}
+	if policy != devicesSkip || r.merged {
+		return nil
+	}
+	list := slices.DeleteFunc(slices.Clone(r.devices), func(d unpack.Device) bool {
+		return strings.HasPrefix(d.Path, "dev/") || hiddenByMounts(d.Path)
+	})
+	if len(list) == 0 {
+		return nil
+	}
+	root, err := unpack.RootOf(r.root)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for _, d := range list {
+		if err := root.LeaveOut(d.Path); err != nil {
+			return err
+		}
+	}
+	if !asked {
+		r.a.log.Warn(leftOutText(true), "count", len(list))
+	}
+	return nil
+}

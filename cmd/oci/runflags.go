@@ -17,6 +17,7 @@ type runFlags struct {
 	publish                              []string // refused: no port is ever mapped
 	storage                              string   // how the root file system is made
 	ids                                  idMapFlags
+	devices                              deviceFlag
 }
 
 // registerBundle adds the flags of every verb that makes a container of a bundle.
@@ -46,6 +47,7 @@ func (f *runFlags) registerRun(cmd *cobra.Command) {
 	registerPull(cmd, &f.policy)
 	f.c.register(fs)
 	f.ids.register(fs)
+	f.devices.register(fs)
 	fs.StringVar(&f.storage, "storage", "", "how the root file system is made of the layers: `way` overlay, copy or auto (default $OCI_STORAGE, else auto)")
 	fs.StringArrayVarP(&f.publish, "publish", "p", nil, "map a `port` (not possible)")
 	_ = fs.MarkHidden("publish")

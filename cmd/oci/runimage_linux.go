@@ -30,9 +30,10 @@ type imageRun struct {
 	layers     []string // directories to stack, base first
 	merged     bool     // there are none: the file system of the store cannot hold them
 	dir        containerDir
-	root       *os.File       // the root file system, a mount that is attached nowhere
-	storage    string         // how it was made: overlay or copy
-	uids, gids []unpack.IDMap // of the container's own user namespace; nil without one
+	root       *os.File        // the root file system, a mount that is attached nowhere
+	storage    string          // how it was made: overlay or copy
+	uids, gids []unpack.IDMap  // of the container's own user namespace; nil without one
+	devices    []unpack.Device // that the layers show
 	spec       *specs.Spec
 	pipe       *os.File // in the background process of -d: where the verdict goes
 	out        *os.File // standard output and error of the container; nil: this process's own
@@ -137,6 +138,9 @@ func (r *imageRun) create(ctx context.Context, o convert.Options) (*runtime.Cont
 		return nil, err
 	}
 	defer r.root.Close()
+	if err := r.leaveOutDevices(); err != nil {
+		return nil, err
+	}
 	if err := r.convert(o); err != nil {
 		return nil, err
 	}
@@ -171,6 +175,9 @@ func (r *imageRun) convert(o convert.Options) (err error) {
 		o.Userns, o.UIDMappings, o.GIDMappings = "private", specMaps(r.uids), specMaps(r.gids)
 	}
 	o.SpecMounts = r.etcMounts(o.ReadOnly)
+	if r.f.devices == devicesBind {
+		o.SpecMounts = append(o.SpecMounts, r.a.bindDevices(r.devices)...)
+	}
 	r.spec, err = convert.Spec(r.image.Config(), convert.NewRoot(r.root), o)
 	if err != nil {
 		return err

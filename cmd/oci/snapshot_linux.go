@@ -36,7 +36,7 @@ func (r *imageRun) unpackLayers(ctx context.Context) ([]string, error) {
 	p := r.a.showProgress(t)
 	defer p.close()
 	o := r.a.unpackOptions()
-	defer summarise(o.Logger)
+	r.f.devices.apply(r.a, &o)
 	l, err := openLayers(r.s, o, func(e image.Event) {
 		if e.Kind != image.EventReused { // nothing is done for what is there
 			p.event(e)
@@ -45,12 +45,13 @@ func (r *imageRun) unpackLayers(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	dirs, err := l.Ensure(ctx, r.image.Layers(), r.s)
+	stack, err := l.EnsureStack(ctx, r.image.Layers(), r.s)
 	if r.f.storage != storageOverlay && noWhiteouts(err) {
 		r.merged = true
 		return nil, nil
 	}
-	return dirs, err
+	r.devices = stack.Devices
+	return stack.Dirs, err
 }
 
 // noWhiteouts tells whether layers cannot be unpacked each by itself: overlayfs, where the store of a
@@ -148,9 +149,11 @@ func (r *imageRun) copy(ctx context.Context) error {
 func (r *imageRun) fill(ctx context.Context, dir string) error {
 	if r.merged {
 		o := r.a.unpackOptions()
+		r.f.devices.apply(r.a, &o)
 		o.UIDMap, o.GIDMap = r.uids, r.gids
 		defer summarise(o.Logger)
-		_, err := unpack.Unpack(ctx, r.image.Layers(), r.s, dir, o)
+		rootfs, err := unpack.Unpack(ctx, r.image.Layers(), r.s, dir, o)
+		r.devices = rootfs.Devices()
 		return err
 	}
 	done, err := snapshot.Copy(ctx, dir, snapshot.CopyOptions{Layers: r.layers, UIDMap: r.uids, GIDMap: r.gids})

@@ -37,10 +37,10 @@ func (s *Store) stack(ctx context.Context, layers []image.Layer, markers []*mark
 	for i, m := range markers {
 		own := filepath.Join(s.layerDir(m.DiffID), filesDir)
 		extra := ""
-		if len(m.Whiteouts) > 0 || len(m.Links) > 0 || i > 0 && len(m.Implicit) > 0 {
+		if len(m.Whiteouts) > 0 || len(m.Links) > 0 || len(m.Replaced) > 0 || i > 0 && len(m.Implicit) > 0 {
 			var err error
 			if extra, err = s.extra(ctx, name(chainIDs[i]), diffIDs[:i+1], dirs, own, m); err != nil {
-				return nil, err
+				return nil, locate(err, i+1, layers[i].Descriptor.Digest)
 			}
 		}
 		if m.OpaqueRoot {
@@ -55,6 +55,15 @@ func (s *Store) stack(ctx context.Context, layers []image.Layer, markers []*mark
 		return dirs, nil
 	}
 	return s.shorten(ctx, name(chainIDs[len(chainIDs)-1]), diffIDs, dirs)
+}
+
+// locate names the layer in an error of one of its entries.
+func locate(err error, index int, blob digest.Digest) error {
+	var e *unpack.Error
+	if errors.As(err, &e) && e.Digest == "" {
+		e.Layer, e.Digest = index, blob
+	}
+	return err
 }
 
 // most is how many directories a stack may have.

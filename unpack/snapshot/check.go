@@ -84,6 +84,7 @@ func (s *Store) compare(ctx context.Context, m *marker, dir string) error {
 	}
 	defer files.Close()
 	o := s.o.Unpack
+	o.Devices = unpack.DeviceAny
 	o.Log, o.Replaced, o.Events, o.Logger, o.Index = nil, nil, nil, nil, 1
 	layer := image.Layer{
 		Descriptor: ispec.Descriptor{MediaType: ispec.MediaTypeImageLayer, Digest: m.DiffID, Size: m.Bytes},

@@ -14,6 +14,10 @@
 // Where layers and these are more than the 500 that overlayfs stacks, chains/ also has the lowest of them
 // as one directory.
 //
+// Devices, which only root may make, are in a layer directory as devices or as empty files, and listed in
+// layer.json, so that containers with different policies share it: [Store.EnsureStack] tells which ones a
+// stack shows.
+//
 // A root filesystem is made of the layer directories in one of two ways.
 //
 // [Mount] gives an overlay mount that is attached nowhere, as a file descriptor; it is gone when the

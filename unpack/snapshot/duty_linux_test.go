@@ -13,11 +13,11 @@ import (
 // damaged one never ends the program.
 func FuzzMarker(f *testing.F) {
 	d := digest.FromString("layer")
-	f.Add([]byte(`{"version":1,"form":"kernel","diffID":"` + d.String() + `","blob":"` + d.String() + `","blobSize":1}`))
-	f.Add([]byte(`{"version":1,"diffID":""}`))
-	f.Add([]byte(`{"version":1,"diffID":"sha256"}`))
-	f.Add([]byte(`{"version":1,"diffID":"md5:` + d.Encoded() + `","implicit":["Li4vLi4="],"links":[["YQ==","Li4v"]]}`))
-	f.Add([]byte(`{"version":2}`))
+	f.Add([]byte(`{"version":2,"form":"kernel","diffID":"` + d.String() + `","blob":"` + d.String() + `","blobSize":1}`))
+	f.Add([]byte(`{"version":2,"diffID":""}`))
+	f.Add([]byte(`{"version":2,"diffID":"sha256"}`))
+	f.Add([]byte(`{"version":2,"diffID":"md5:` + d.Encoded() + `","implicit":["Li4vLi4="],"links":[["YQ==","Li4v"]]}`))
+	f.Add([]byte(`{"version":9}`))
 	f.Add([]byte(`{`))
 	f.Add([]byte(``))
 	dir := filepath.Join(f.TempDir(), d.Encoded())
@@ -46,7 +46,7 @@ func TestH72_damaged_marker(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, id := range []string{"", "sha256", ":", "md5:" + d.Encoded(), strings.ToUpper(d.String()), "sha512:" + d.Encoded()} {
-		if err := os.WriteFile(filepath.Join(dir, markerFile), []byte(`{"version":1,"diffID":"`+id+`"}`), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, markerFile), []byte(`{"version":2,"diffID":"`+id+`"}`), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if m, err := readMarker(dir); err == nil {

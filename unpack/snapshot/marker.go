@@ -15,7 +15,7 @@ import (
 )
 
 // markerVersion changes when older programs would misread a layer directory.
-const markerVersion = 1
+const markerVersion = 2
 
 // maxMarker bounds layer.json: it lists directories, of which a layer has a few thousand.
 const maxMarker = 64 << 20
@@ -32,9 +32,37 @@ type marker struct {
 	Bytes      int64         `json:"bytes"`
 	Entries    int64         `json:"entries"`
 	Implicit   [][]byte      `json:"implicit,omitempty"`
-	Links      [][2][]byte   `json:"links,omitempty"` // name, target
+	Links      [][2][]byte   `json:"links,omitempty"`    // name, target
+	Replaced   [][2][]byte   `json:"replaced,omitempty"` // links that are not there in the end
+	Devices    []device      `json:"devices,omitempty"`
 	Whiteouts  [][]byte      `json:"whiteouts,omitempty"`
 	OpaqueRoot bool          `json:"opaqueRoot,omitempty"`
+}
+
+// device is a device of the layer, or the empty file that stands for it.
+type device struct {
+	Path        []byte `json:"path"`
+	Block       bool   `json:"block,omitempty"`
+	Major       uint32 `json:"major"`
+	Minor       uint32 `json:"minor"`
+	Mode        uint32 `json:"mode"`
+	UID         uint32 `json:"uid"`
+	GID         uint32 `json:"gid"`
+	Placeholder bool   `json:"placeholder,omitempty"`
+}
+
+func newDevice(d unpack.Device) device {
+	return device{[]byte(d.Path), d.Kind == unpack.BlockDevice, d.Major, d.Minor, d.Mode, d.UID, d.GID, d.Placeholder}
+}
+
+func (d device) device() unpack.Device {
+	kind := unpack.CharDevice
+	if d.Block {
+		kind = unpack.BlockDevice
+	}
+	return unpack.Device{
+		Path: string(d.Path), Kind: kind, Major: d.Major, Minor: d.Minor, Mode: d.Mode, UID: d.UID, GID: d.GID, Placeholder: d.Placeholder,
+	}
 }
 
 func newMarker(res unpack.LayerResult, form string) *marker {
@@ -51,6 +79,12 @@ func newMarker(res unpack.LayerResult, form string) *marker {
 	}
 	for _, l := range res.Links {
 		m.Links = append(m.Links, [2][]byte{[]byte(l.Name), []byte(l.Target)})
+	}
+	for _, l := range res.ReplacedLinks {
+		m.Replaced = append(m.Replaced, [2][]byte{[]byte(l.Name), []byte(l.Target)})
+	}
+	for _, d := range res.Devices {
+		m.Devices = append(m.Devices, newDevice(d))
 	}
 	return m
 }

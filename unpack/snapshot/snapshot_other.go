@@ -67,6 +67,8 @@ func (s *Store) stack(context.Context, []image.Layer, []*marker) ([]string, erro
 	return nil, errors.ErrUnsupported
 }
 
+func (s *Store) devices([]*marker) ([]unpack.Device, error) { return nil, errors.ErrUnsupported }
+
 func (s *Store) dropLock(string) error { return errors.ErrUnsupported }
 
 func diskUsage(context.Context, string) int64 { return 0 }

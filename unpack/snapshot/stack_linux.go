@@ -21,6 +21,7 @@ type builder struct {
 	dst      int
 	implicit map[string]bool
 	links    [][2][]byte
+	replaced [][2][]byte
 	marked   [][]byte
 	dirs     []string               // made in dst, parents first
 	source   map[string]*merge.File // whose attributes they get
@@ -34,7 +35,7 @@ func newBuilder(dst string, lower []string, own string, m *marker) (*builder, er
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{dst: fd, implicit: map[string]bool{}, links: m.Links, marked: m.Whiteouts, source: map[string]*merge.File{}}
+	b := &builder{dst: fd, implicit: map[string]bool{}, links: m.Links, replaced: m.Replaced, marked: m.Whiteouts, source: map[string]*merge.File{}}
 	b.dirsBelow, b.copies = lower, map[inode]string{}
 	for _, p := range m.Implicit {
 		b.implicit[string(p)] = true
@@ -84,6 +85,13 @@ func (b *builder) build() (empty bool, err error) {
 		if err := b.merge(string(p)); err != nil {
 			return false, fmt.Errorf("%q: %w", p, err)
 		}
+	}
+	for _, l := range b.replaced {
+		low, err := b.linked(string(l[0]), string(l[1]))
+		if err != nil {
+			return false, err
+		}
+		low.Close()
 	}
 	for _, l := range b.links {
 		if err := b.link(string(l[0]), string(l[1])); err != nil {
@@ -175,18 +183,24 @@ func (b *builder) dir(path string) error {
 	return unix.Mkdirat(parent, base, 0o700)
 }
 
-// link copies the file that a hardlink means, and gives it all its names that are still there.
-func (b *builder) link(name, target string) error {
+// linked finds the file below that a hardlink means.
+func (b *builder) linked(name, target string) (*merge.File, error) {
 	low, err := b.lower.Find(target)
-	if err == unix.ENOENT || err == nil && low.Stat.Mode&unix.S_IFMT == unix.S_IFDIR {
+	if err == unix.ENOENT || err == nil && low.IsDir() {
 		if err == nil {
 			low.Close()
 		}
-		return &unpack.Error{
+		return nil, &unpack.Error{
 			Op: "apply", Subject: name, Clause: spec.LayerHardlink,
 			Err: fmt.Errorf("%w: hardlink to %q, which does not exist", unpack.ErrLink, target),
 		}
 	}
+	return low, err
+}
+
+// link copies the file that a hardlink means, and gives it all its names that are still there.
+func (b *builder) link(name, target string) error {
+	low, err := b.linked(name, target)
 	if err != nil {
 		return err
 	}

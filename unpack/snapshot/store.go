@@ -93,6 +93,35 @@ func (s *Store) Has(diffID digest.Digest) bool {
 // A layer that fails ends the others; what was complete stays. Errors are those of
 // unpack.ApplyLayer, or *Error.
 func (s *Store) Ensure(ctx context.Context, layers []image.Layer, blobs unpack.Blobs) ([]string, error) {
+	stack, err := s.EnsureStack(ctx, layers, blobs)
+	return stack.Dirs, err
+}
+
+// Stack is what Ensure makes of the layers of an image.
+type Stack struct {
+	Dirs []string // to stack, base first: MountOptions.Layers
+	// Devices are those that the stack shows, by path: as devices or, where this user may make none, as empty
+	// files (Placeholder). With unpack.DeviceError there are no placeholders, or Ensure fails; with the other
+	// policies the caller does for its container what they say.
+	Devices []unpack.Device
+}
+
+// EnsureStack is Ensure for who has to do with devices.
+func (s *Store) EnsureStack(ctx context.Context, layers []image.Layer, blobs unpack.Blobs) (Stack, error) {
+	markers, err := s.ensureAll(ctx, layers, blobs)
+	if err != nil {
+		return Stack{}, err
+	}
+	var stack Stack
+	if stack.Devices, err = s.devices(markers); err != nil {
+		return Stack{}, err
+	}
+	stack.Dirs, err = s.stack(ctx, layers, markers)
+	return stack, err
+}
+
+// ensureAll gives the record of each layer.
+func (s *Store) ensureAll(ctx context.Context, layers []image.Layer, blobs unpack.Blobs) ([]*marker, error) {
 	for _, layer := range layers {
 		if err := image.ValidateDigest(layer.DiffID); err != nil {
 			return nil, &Error{Op: "ensure", Clause: spec.LayerDiffID, Err: err}
@@ -122,7 +151,7 @@ func (s *Store) Ensure(ctx context.Context, layers []image.Layer, blobs unpack.B
 	for i, layer := range layers {
 		markers[i] = markers[first[layer.DiffID]]
 	}
-	return s.stack(ctx, layers, markers)
+	return markers, nil
 }
 
 // prepare sees that the layers that are not there fit, and gives a store for them alone, with the bound
@@ -187,7 +216,23 @@ func (s *Store) ensure(ctx context.Context, layer image.Layer, index int, blobs 
 			Err: fmt.Errorf("%w: it was unpacked for %s, and %s is wanted; use another store, or prune this one", ErrForm, m.Form, want),
 		}
 	}
-	return m, nil
+	return m, s.allowed(m, layer, index)
+}
+
+// allowed refuses a layer with empty files in the places of devices where there are to be devices.
+func (s *Store) allowed(m *marker, layer image.Layer, index int) error {
+	if s.o.Unpack.Devices != unpack.DeviceError {
+		return nil
+	}
+	for _, d := range m.Devices {
+		if d.Placeholder {
+			return &unpack.Error{
+				Op: "apply", Subject: string(d.Path), Layer: index, Digest: layer.Descriptor.Digest, Clause: spec.LayerAttributes,
+				Err: fmt.Errorf("%w: device %d:%d: an empty file stands for it; skip devices, or have the host's bind mounted", unpack.ErrDevice, d.Major, d.Minor),
+			}
+		}
+	}
+	return nil
 }
 
 // make unpacks a layer in a staging directory and publishes it. The caller holds its lock, so
@@ -234,6 +279,9 @@ func (s *Store) fill(ctx context.Context, stage string, layer image.Layer, index
 		return nil, err
 	}
 	o := s.o.Unpack
+	if o.Devices != unpack.DeviceError {
+		o.Devices = unpack.DeviceAny
+	}
 	o.Log, o.Replaced, o.Index = w, replaced, index
 	res, err := unpack.ApplyLayer(ctx, layer, blobs, files, unpack.Overlay, o)
 	if err != nil {

@@ -191,7 +191,7 @@ func TestBrokenMarker(t *testing.T) {
 	blobs := tartest.Blobs{}
 	layer := blobs.Layer(tartest.File("f", "x"))
 	s := newStore(t, Options{Sync: true})
-	for _, raw := range []string{"", "{", `{"version":9}`, `{"version":1,"diffID":"sha256:00"}`} {
+	for _, raw := range []string{"", "{", `{"version":9}`, `{"version":2,"diffID":"sha256:00"}`} {
 		dirs, err := s.Ensure(t.Context(), []image.Layer{layer}, blobs)
 		if err != nil {
 			t.Fatal(err)

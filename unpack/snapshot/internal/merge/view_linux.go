@@ -72,6 +72,21 @@ func (v *View) Find(path string) (*File, error) {
 	return nil, unix.ENOENT
 }
 
+// Hides tells whether a layer directory replaces or hides what those below it have at path.
+func Hides(dir, path string) (bool, error) {
+	v, err := Open([]string{dir})
+	if err != nil {
+		return false, err
+	}
+	defer v.Close()
+	f, stop, err := findIn(v.roots[0], path)
+	if f != nil {
+		f.Close()
+		return true, err
+	}
+	return stop, err
+}
+
 // Count tells of how many directories the stack merges the one at path; 0 if there is none.
 func (v *View) Count(path string) (int, error) {
 	n := 0
