@@ -33,7 +33,7 @@ func (a *app) registerCompletion(cmd *cobra.Command) {
 		}
 		for flag, values := range map[string][]string{
 			"progress": {"auto", "tty", "plain", "json", "none"}, "format": {"text", "json"}, "policy": pullPolicies(), "pull": {pullMissing, pullAlways, pullNever},
-			"log-level": {"debug", "info", "warn", "error"}, "log-format": {"text", "json"}, "sort": {sortName, sortSemver},
+			"log-level": {"debug", "info", "warn", "error"}, "log-format": {"text", "json"}, "sort": {sortName, sortSemver}, "compression": {"gzip", "zstd", "none"},
 			"platform": {"linux/amd64", "linux/arm64", "linux/arm/v7", "linux/386", "linux/ppc64le", "linux/riscv64", "linux/s390x"},
 		} {
 			if c.Flags().Lookup(flag) != nil {
@@ -49,7 +49,7 @@ func (a *app) argumentsOf(verb string) completer {
 	switch verb {
 	case "rmi", "diff":
 		return a.completeStored
-	case "inspect", "tag", "push", "export", "unpack", "bundle", "verify":
+	case "inspect", "tag", "push", "export", "unpack", "bundle", "verify", "mtree":
 		return first(a.completeStored)
 	case "run", "create":
 		return first(a.completeStored)

@@ -38,7 +38,7 @@ func mtreeCommand(a *app) *cobra.Command {
 			"slash is a directory, any other an image, of which nothing is unpacked.\n\n" +
 			"The keywords are type, uid, gid, mode, link, tar_time (without fractions), sha256digest and xattr, and of a\n" +
 			"directory also size and nlink, which for directories depend on the file system.\n\n" +
-			"With --umoci DIR is a bundle that `oci bundle` made of --base, and becomes one of umoci's: umoci.json and\n" +
+			"With --umoci DIR is a bundle that `oci bundle` made, and becomes one of umoci's: umoci.json and\n" +
 			"sha256_HEX.mtree are written into it. `umoci repack --image STORE:TAG DIR` then adds a layer with what was\n" +
 			"changed since; STORE is this store, or an image layout that the image was copied to.",
 		Args: exact(1),
@@ -63,7 +63,7 @@ func mtreeCommand(a *app) *cobra.Command {
 	cmd.Flags().StringVarP(&f.only, "keywords", "k", "", "write these `keywords` alone; also time (with its fraction)")
 	cmd.Flags().StringVarP(&f.added, "add-keywords", "K", "", "write these `keywords` too")
 	cmd.Flags().BoolVar(&f.umoci, "umoci", false, "make the bundle DIR one that umoci repacks")
-	cmd.Flags().StringVar(&f.base, "base", "", "the `image` that the bundle was made of, for --umoci")
+	cmd.Flags().StringVar(&f.base, "base", "", "the `image` that the bundle was made of, for --umoci (default: what its record says)")
 	return cmd
 }
 
@@ -137,40 +137,36 @@ func (a *app) umociBundle(ctx context.Context, dir string, f *mtreeFlags) error 
 	if err != nil {
 		return err
 	}
-	if f.base == "" {
-		return usageErrorf(nil, "--base is missing: the image that %s was made of", dir)
-	}
-	u := mtree.Umoci{SingleID: singleID()}
-	if u.UIDMap, u.GIDMap, err = f.maps.maps(); err != nil {
-		return err
-	}
 	s, err := a.openStore(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	done, err := a.ensurePulled(ctx, s, f.base, f.policy, f.t)
+	r := repackFlags{t: f.t, maps: f.maps, base: f.base, policy: f.policy}
+	root, err := a.changedDir(ctx, s, dir, &r)
 	if err != nil {
 		return err
 	}
-	if u.Walk, err = descriptorWalk(ctx, s, done); err != nil {
+	defer root.dir.Close()
+	u := mtree.Umoci{UIDMap: root.tree.UIDMap, GIDMap: root.tree.GIDMap, SingleID: root.tree.SingleID}
+	if u.Walk, err = descriptorWalk(ctx, s, root.baseName, root.base); err != nil {
 		return err
 	}
 	if err := mtree.WriteUmoci(ctx, dir, u); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "%s\n", done.image.Descriptor().Digest)
+	_, err = fmt.Fprintf(a.out, "%s\n", root.base.Descriptor().Digest)
 	return err
 }
 
-// descriptorWalk is the way from what a name means to the manifest: through an index if it is one. That an
-// index is in an index is allowed, and nobody does it.
-func descriptorWalk(ctx context.Context, s *store.Store, p pulled) ([]ispec.Descriptor, error) {
-	want := p.image.Descriptor()
-	if p.Digest == want.Digest.String() {
+// descriptorWalk is the way from what a name means to the manifest: through an index, if it still means one that
+// has the image. Otherwise umoci is told the manifest alone, and makes a name for that.
+func descriptorWalk(ctx context.Context, s *store.Store, name string, img image.Image) ([]ispec.Descriptor, error) {
+	want := img.Descriptor()
+	top, err := s.Resolve(ctx, name)
+	if errors.Is(err, store.ErrNotFound) || err == nil && !image.IsIndex(top.MediaType) {
 		return []ispec.Descriptor{bare(want)}, nil
 	}
-	top, err := s.Resolve(ctx, p.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +183,7 @@ func descriptorWalk(ctx context.Context, s *store.Store, p pulled) ([]ispec.Desc
 			return []ispec.Descriptor{bare(top), m}, nil
 		}
 	}
-	return nil, errors.New("the image is in an index of an index, which umoci cannot be told")
+	return []ispec.Descriptor{bare(want)}, nil
 }
 
 // bare is a descriptor without what is said about it in one place only.

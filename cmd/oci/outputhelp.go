@@ -10,7 +10,7 @@ func outputTopic(*app) *cobra.Command {
 '{{.digest}} {{.layers.0.size}}' gives what the JSON has under these names; {{json .layers}} gives JSON,
 {{.}} all of it. Of a list each element is a line.
 
-Verbs that move an image (pull, push, copy, import, export, unpack, attach, artifact) give these fields:
+Verbs that move or make an image (pull, push, copy, import, export, unpack, repack, attach, artifact) give these fields:
 
   ref           the name of the result, in full
   digest        what it means
@@ -24,6 +24,7 @@ Verbs that move an image (pull, push, copy, import, export, unpack, attach, arti
                 stands for
   durationMs    of the command
   warnings      of registries and of this program
+  base          of repack: digest of the image that was changed; changes, how many paths; newLayer, as one of layers
 
 diff gives what differs:
 

@@ -3,8 +3,8 @@
 // layout, archives), with equal digests.
 //
 // Servers are Debian's docker-registry 2.8, distribution v3 and `oci serve`; clients and writers are
-// skopeo, podman, umoci and containerd of Debian, and crane, regctl and oras in current versions, which
-// .ci/tools builds. Tools are looked for in the directory that OCI_PEERS names, else in .cache/tools,
+// skopeo, podman, buildah, umoci and containerd of Debian, and crane, regctl, oras and gomtree in current versions,
+// which .ci/tools builds. Tools are looked for in the directory that OCI_PEERS names, else in .cache/tools,
 // else on the PATH; a test that lacks one skips and says which. OCI_TEST_BINARY tests a binary that
 // is there already instead of building one.
 package interop
