@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"testing"
 
@@ -15,8 +16,49 @@ import (
 	"github.com/oci-pipeline/oci/unpack/tartest"
 )
 
-// FuzzUnpack: whatever a layer holds, nothing outside of the root changes, an error is typed, and
-// the tar of a layer that is accepted can be rebuilt.
+// fuzzLimits keep one input from taking long.
+func fuzzLimits() unpack.Limits {
+	return unpack.Limits{FileBytes: 1 << 20, LayerBytes: 4 << 20, TotalBytes: 8 << 20}
+}
+
+// judge unpacks layers in both modes, and each by itself: an error or success, the target gone after an
+// error, nothing outside changed, nothing left behind in this process.
+func judge(t *testing.T, blobs tartest.Blobs, layers []image.Layer) {
+	t.Helper()
+	c := tartest.NewCanary(t)
+	leaks := tartest.Leaks(t)
+	o := unpack.Options{Devices: unpack.DeviceSkip, Limits: fuzzLimits()}
+	var errs [2]error
+	for i, openat2 := range []bool{true, false} {
+		err := unpackMode(t.Context(), layers, blobs, c.Target, o, openat2)
+		errs[i] = err
+		c.Check(t)
+		var typed *unpack.Error
+		if err != nil && (!errors.As(err, &typed) || errors.Is(err, io.EOF)) {
+			t.Errorf("%T: %v", err, err)
+		}
+		root, oerr := unpack.OpenRoot(c.Target)
+		if (oerr == nil) != (err == nil) {
+			t.Errorf("the target: %v, after %v", oerr, err)
+		}
+		if oerr != nil {
+			continue
+		}
+		if err := errors.Join(root.RemoveContents(), root.Close(), os.Remove(c.Target)); err != nil {
+			t.Error(err)
+		}
+	}
+	if (errs[0] == nil) != (errs[1] == nil) {
+		t.Errorf("with openat2: %v\nwithout: %v", errs[0], errs[1])
+	}
+	for _, layer := range layers {
+		fuzzOverlay(t, c, blobs, layer, o)
+	}
+	c.Check(t)
+	leaks()
+}
+
+// FuzzUnpack changes the bytes of a tar.
 func FuzzUnpack(f *testing.F) {
 	needRoot(f)
 	for _, list := range []entries{
@@ -27,43 +69,41 @@ func FuzzUnpack(f *testing.F) {
 	} {
 		f.Add(tartest.Archive(list...))
 	}
-	blobs := tartest.Blobs{}
-	lower := blobs.Layer(dir("d"), file("d/s/y", "1"), sym("l", "../../out"), file("a", "2"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		tar := fixChecksums(raw)
-		layers := []image.Layer{lower, blobs.Tar(tar)}
-		defer delete(blobs, layers[1].Descriptor.Digest)
-		s := tartest.NewCanary(t)
-		o := unpack.Options{Devices: unpack.DeviceSkip, Limits: unpack.Limits{FileBytes: 1 << 20, LayerBytes: 4 << 20, TotalBytes: 8 << 20}}
-		for _, openat2 := range []bool{true, false} {
-			err := unpackMode(t.Context(), layers, blobs, s.Target, o, openat2)
-			s.Check(t)
-			var typed *unpack.Error
-			if err != nil && !errors.As(err, &typed) {
-				t.Errorf("%T: %v", err, err)
-			}
-			root, err := unpack.OpenRoot(s.Target)
-			if err != nil {
-				continue
-			}
-			if err := root.RemoveContents(); err != nil {
-				t.Error(err)
-			}
-			root.Close()
-			if err := os.Remove(s.Target); err != nil {
-				t.Error(err)
-			}
-		}
-		fuzzOverlay(t, s, blobs, layers[1], o)
-		s.Check(t)
+		blobs := tartest.Blobs{}
+		lower := blobs.Layer(dir("d"), file("d/s/y", "1"), sym("l", "../../out"), file("a", "2"))
+		judge(t, blobs, []image.Layer{lower, blobs.Tar(fixChecksums(raw))})
+	})
+}
+
+// FuzzMutant changes entries of real layers, and puts them on the layer as it was.
+func FuzzMutant(f *testing.F) {
+	needRoot(f)
+	for op := range byte(8) {
+		f.Add(op%2, []byte{op, 3, 9, 1, 2, 3, op, 7, 1, 8, 0, 1})
+	}
+	samples := tartest.Samples()
+	f.Fuzz(func(t *testing.T, which byte, program []byte) {
+		base := samples[int(which)%len(samples)]
+		blobs := tartest.Blobs{}
+		judge(t, blobs, []image.Layer{blobs.Tar(base), blobs.Tar(tartest.Mutant(base, program))})
 	})
 }
 
 // fuzzOverlay applies a layer by itself, and rebuilds its tar if that went well.
-func fuzzOverlay(t *testing.T, s *tartest.Canary, blobs tartest.Blobs, layer image.Layer, o unpack.Options) {
-	replaced := t.TempDir()
+func fuzzOverlay(t *testing.T, c *tartest.Canary, blobs tartest.Blobs, layer image.Layer, o unpack.Options) {
+	replaced := c.Target + ".replaced"
+	defer func() {
+		for _, dir := range []string{c.Target, replaced} {
+			if root, err := unpack.OpenRoot(dir); err == nil {
+				if err := errors.Join(root.RemoveContents(), root.Close(), os.Remove(dir)); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}()
 	roots := make([]*unpack.Root, 2)
-	for i, dir := range []string{s.Target, replaced} {
+	for i, dir := range []string{c.Target, replaced} {
 		os.Mkdir(dir, 0o755)
 		root, err := unpack.OpenRoot(dir)
 		if err != nil {
@@ -99,4 +139,26 @@ func fixChecksums(raw []byte) []byte {
 		}
 	}
 	return out
+}
+
+// TestMutants judges some hundred programs in each run of the tests.
+func TestMutants(t *testing.T) {
+	needRoot(t)
+	samples := tartest.Samples()
+	for seed := range 100 {
+		rnd := rand.New(rand.NewPCG(uint64(seed), 9))
+		program := make([]byte, 6*(1+rnd.IntN(24)))
+		for i := range program {
+			program[i] = byte(rnd.Uint32())
+		}
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			base, blobs := samples[seed%len(samples)], tartest.Blobs{}
+			judge(t, blobs, []image.Layer{blobs.Tar(base), blobs.Tar(tartest.Mutant(base, program))})
+			var layers []image.Layer
+			for _, l := range tartest.Program(program) {
+				layers = append(layers, blobs.Layer(l...))
+			}
+			judge(t, blobs, layers)
+		})
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/klauspost/compress/zstd"
@@ -235,5 +236,7 @@ func (u *logReader) Next() (*storage.Entry, error) {
 	return &e, nil
 }
 
-// Get implements storage.FileGetter.
-func (u *logReader) Get(name string) (io.ReadCloser, error) { return u.open(u.pos, name) }
+// Get implements storage.FileGetter. A file may be named as a directory is; to open it so would fail.
+func (u *logReader) Get(name string) (io.ReadCloser, error) {
+	return u.open(u.pos, strings.TrimRight(name, "/"))
+}

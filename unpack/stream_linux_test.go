@@ -263,6 +263,7 @@ func TestIS_C5_rebuild(t *testing.T) {
 		"whiteouts":      {file(".wh.x", "content"), file("d/.wh..wh..opq", "more"), file(".wh..wh.plnk/1", "linked"), link("h", ".wh..wh.plnk/1")},
 		"skipped":        {tartest.Global(map[string]string{"a": "b"}), {Name: "V", Type: 'V', Body: "volume"}, file("f", "x")},
 		"odd names":      {file("\xff", "1"), file("<&>\n\"\\\u2028é", "2"), tartest.GNULong('L', strings.Repeat("n", 150)+"/"+strings.Repeat("n", 150)), {Name: "n", Body: "3", Magic: "ustar  \x00"}},
+		"H-46 trailing":  {{Name: "t/", Body: "1"}, {Name: "d//f//", Body: "2"}},
 		"through a link": {dir("d"), sym("l", "/d"), file("l/f", "1"), dir("l"), file("l/f", "2")},
 	} {
 		t.Run(name, func(t *testing.T) {
