@@ -202,12 +202,12 @@ func (w *owners) translateACL(value string) (_, skip string, err error) {
 	return encodeACL(list), "", nil
 }
 
-// defaultACL gives the default ACL of an entry, "" if it has none.
-func defaultACL(e *entry) string {
+// aclsOf gives the ACLs of an entry.
+func aclsOf(e *entry) (list []xattr) {
 	for _, x := range e.xattrs {
-		if x.name == aclDefault {
-			return x.value
+		if x.name == aclDefault || x.name == aclAccess {
+			list = append(list, x)
 		}
 	}
-	return ""
+	return list
 }

@@ -14,9 +14,10 @@ type dirAttr struct {
 	chmod    bool
 	mtime    unix.Timespec
 	implicit bool // the layer has no entry for it
-	// inherit is the default ACL of the entry, suspended the one that was on disk (with the ids there): what is
-	// made in the directory before the layer's end must inherit neither.
-	inherit, suspended string
+	// acls are those of the entry, suspended is the default ACL that was on disk (with the ids there). What is
+	// made in the directory before the layer's end must inherit neither, and chmod changes an access ACL.
+	acls      []xattr
+	suspended string
 }
 
 // placeDir makes a directory, or gives an existing one the attributes of the entry.
@@ -60,7 +61,7 @@ func (a *applier) applyRoot(e *entry) error {
 	if err := a.setDirAttributes(top.fd, e, false); err != nil {
 		return err
 	}
-	a.attrs[top.ino] = &dirAttr{path: "", mode: e.mode, chmod: true, mtime: timespec(e.mtime), inherit: defaultACL(e)}
+	a.attrs[top.ino] = &dirAttr{path: "", mode: e.mode, chmod: true, mtime: timespec(e.mtime), acls: aclsOf(e)}
 	return nil
 }
 
@@ -86,7 +87,7 @@ func (a *applier) dirAttributes(d *dir, name string, c *dir, e *entry, fresh boo
 			return err
 		}
 	}
-	a.attrs[c.ino] = &dirAttr{path: c.path, mode: e.mode, chmod: !fresh || made != e.mode, mtime: timespec(e.mtime), inherit: defaultACL(e)}
+	a.attrs[c.ino] = &dirAttr{path: c.path, mode: e.mode, chmod: !fresh || made != e.mode, mtime: timespec(e.mtime), acls: aclsOf(e)}
 	c.setgid = c.setgid && !fresh
 	return nil
 }
@@ -167,11 +168,13 @@ func (a *applier) lastAttributes(fd int, at *dirAttr) error {
 	if at.suspended != "" {
 		return setXattr(fd, aclDefault, at.suspended)
 	}
-	if at.inherit == "" {
-		return nil
+	for _, x := range at.acls {
+		a.root.acls = a.root.acls || x.name == aclDefault
+		if err := a.setOne(fd, at.path, x); err != nil {
+			return err
+		}
 	}
-	a.root.acls = true
-	return a.setOne(fd, at.path, xattr{aclDefault, at.inherit})
+	return nil
 }
 
 // result reports what a layer in Overlay form leaves to the stack.

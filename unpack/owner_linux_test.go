@@ -362,3 +362,36 @@ func TestH32_capabilities(t *testing.T) {
 		})
 	}
 }
+
+// TestH32_encodings: star's and libarchive's records of one xattr, apart, together, and where they differ.
+func TestH32_encodings(t *testing.T) {
+	needRoot(t)
+	for name, c := range map[string]struct {
+		pax  map[string]string
+		want string
+	}{
+		"star's":                   {map[string]string{"SCHILY.xattr.user.a%41": "v"}, "user.a%41=v"},
+		"libarchive's":             {map[string]string{"LIBARCHIVE.xattr.user.a%2541": "dg"}, "user.a%41=v"},
+		"both, as bsdtar does":     {map[string]string{"SCHILY.xattr.user.a%2541": "v", "LIBARCHIVE.xattr.user.a%2541": "dg"}, "user.a%41=v"},
+		"star's counts":            {map[string]string{"SCHILY.xattr.user.a%41": "v", "LIBARCHIVE.xattr.user.a%2541": "dw"}, "user.a%41=v"},
+		"with padding":             {map[string]string{"LIBARCHIVE.xattr.user.a": "dg=="}, "user.a=v"},
+		"two names that are one":   {map[string]string{"LIBARCHIVE.xattr.user.a": "dg", "LIBARCHIVE.xattr.user%2Ea": "dw"}, "user.a=v"},
+		"an empty value":           {map[string]string{"SCHILY.xattr.user.a": ""}, "user.a="},
+		"many bytes, none of text": {map[string]string{"SCHILY.xattr.user.a": "\x00\n=\xff"}, "user.a=\x00\n=\xff"},
+	} {
+		blobs := tartest.Blobs{}
+		for range 5 { // records come in any order
+			target := filepath.Join(t.TempDir(), "r")
+			if _, err := unpack.Unpack(t.Context(), []image.Layer{blobs.Layer(tartest.Entry{Name: "f", PAX: c.pax})}, blobs, target, unpack.Options{}); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			var got []string
+			for k, v := range tree(t, target)["f"].Xattrs {
+				got = append(got, k+"="+v)
+			}
+			if strings.Join(got, " ") != c.want {
+				t.Errorf("%s: %q, want %q", name, got, c.want)
+			}
+		}
+	}
+}

@@ -1,8 +1,10 @@
 package unpack
 
 import (
+	"cmp"
 	"encoding/base64"
 	"net/url"
+	"slices"
 	"sort"
 	"strings"
 
@@ -26,13 +28,19 @@ const capabilityXattr = "security.capability"
 // decodeXattrs gives the xattrs that PAX records carry, sorted by name, the file capability last:
 // the kernel drops it at each later change of the owner. libarchive's encoding (name URL-encoded,
 // value base64) counts where star's is absent; so do ACLs as text. odd tells what cannot be used.
+//
+// star's names are taken as they are, as by all who build images; GNU tar alone writes a percent sign in
+// one as %25, and an equals sign as %3D.
 func decodeXattrs(records map[string]string, dir bool) (list []xattr, odd []string, err error) {
 	if len(records) == 0 {
 		return nil, nil, nil
 	}
 	for k, v := range records {
 		if name, ok := strings.CutPrefix(k, paxSchily); ok {
-			list = append(list, xattr{name, v})
+			// libarchive writes both, and encodes the name in either.
+			if _, twice := records[paxLibarchive+name]; !twice {
+				list = append(list, xattr{name, v})
+			}
 			continue
 		}
 		enc, ok := strings.CutPrefix(k, paxLibarchive)
@@ -43,7 +51,7 @@ func decodeXattrs(records map[string]string, dir bool) (list []xattr, odd []stri
 		if err != nil {
 			return nil, nil, fail("decode", k, spec.LayerTar, ErrTar, "xattr name is not URL-encoded")
 		}
-		if _, ok := records[paxSchily+name]; ok {
+		if _, ok := records[paxSchily+name]; ok && name != enc {
 			continue
 		}
 		raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(v, "=\n"))
@@ -63,9 +71,10 @@ func decodeXattrs(records map[string]string, dir bool) (list []xattr, odd []stri
 		if ci != cj {
 			return cj
 		}
-		return list[i].name < list[j].name
+		return cmp.Or(cmp.Compare(list[i].name, list[j].name), cmp.Compare(list[i].value, list[j].value)) < 0
 	})
-	return list, odd, nil
+	// Two encodings of one name: which one counts is not said, but it is always the same.
+	return slices.CompactFunc(list, func(a, b xattr) bool { return a.name == b.name }), odd, nil
 }
 
 // skipXattr gives the reason why an image's xattr is not set, or "". What belongs to this host or

@@ -9,7 +9,7 @@ import (
 )
 
 // fileXattrs gives an open file or directory its xattrs, and keeps its owner in one where there is a
-// single id. The default ACL of a directory is left for the end of the layer.
+// single id. The ACLs of a directory are left for the end of the layer.
 func (a *applier) fileXattrs(fd int, e *entry) error {
 	if v := a.owners.kept(e.uid, e.gid); v != "" {
 		if err := a.setOne(fd, e.path, xattr{OwnerXattr, v}); err != nil {
@@ -26,7 +26,7 @@ func (a *applier) setXattrs(fd int, e *entry) error {
 			a.leaveOut(e.path, x.name, reason)
 			continue
 		}
-		if x.name == aclDefault && e.kind == directory {
+		if e.kind == directory && (x.name == aclDefault || x.name == aclAccess) {
 			continue
 		}
 		if err := a.setOne(fd, e.path, x); err != nil {
