@@ -159,9 +159,9 @@ func (p *pull) layerDone(img image.Image, l ispec.Descriptor) {
 	if p.o.OnLayer == nil {
 		return
 	}
-	for _, layer := range img.Layers() {
+	for i, layer := range img.Layers() {
 		if layer.Descriptor.Digest == l.Digest {
-			p.o.OnLayer(layer)
+			p.o.OnLayer(i+1, layer)
 		}
 	}
 }

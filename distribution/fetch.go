@@ -35,10 +35,10 @@ type PullOptions struct {
 	Events image.EventFunc
 	// Jobs is how many blobs move at once; if 0, 6, or 12 where they are small.
 	Jobs int
-	// OnLayer is called once for each layer of the image when its blob is in the sink, in the order in
-	// which they get there, from several goroutines. It should not block for long: it holds up
+	// OnLayer is called once for each layer of the image, with its place in it, 1 for the base, when its
+	// blob is in the sink: in the order in which they get there, from several goroutines. It should not block for long: it holds up
 	// the next blob.
-	OnLayer func(image.Layer)
+	OnLayer func(index int, l image.Layer)
 	// Artifacts takes what is no container image too: a manifest whose config is of a type that
 	// only others understand, stored as it is (IS-M3).
 	Artifacts bool

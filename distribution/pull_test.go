@@ -24,7 +24,7 @@ func TestPull(t *testing.T) {
 	var done []digest.Digest
 	kinds := map[image.EventKind]int{}
 	o := PullOptions{
-		OnLayer: func(l image.Layer) {
+		OnLayer: func(_ int, l image.Layer) {
 			mu.Lock()
 			defer mu.Unlock()
 			done = append(done, l.Descriptor.Digest)
@@ -343,15 +343,17 @@ func TestSameLayerTwice(t *testing.T) {
 	s.Inject(registrytest.Rule{Path: ref.Digest.String(), Fault: registrytest.Body(man.MediaType, raw)})
 	var mu sync.Mutex
 	got := map[digest.Digest]int{}
-	_, err := pullInto(t, newClient(t, Options{}), ref, newMemory(), PullOptions{OnLayer: func(l image.Layer) {
+	var order []int
+	_, err := pullInto(t, newClient(t, Options{}), ref, newMemory(), PullOptions{OnLayer: func(i int, l image.Layer) {
 		mu.Lock()
 		defer mu.Unlock()
 		got[l.DiffID]++
+		order = append(order, i)
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got) != 2 || s.Count(http.MethodGet, f.layers[0].Digest.String()) != 1 {
-		t.Errorf("layers reported: %v; fetched %d times", got, s.Count(http.MethodGet, f.layers[0].Digest.String()))
+	if len(got) != 2 || !slices.Equal(order, []int{1, 2}) || s.Count(http.MethodGet, f.layers[0].Digest.String()) != 1 {
+		t.Errorf("layers reported: %v, as %v; fetched %d times", got, order, s.Count(http.MethodGet, f.layers[0].Digest.String()))
 	}
 }

@@ -188,7 +188,9 @@ func (d *demo) layers(ctx context.Context) (string, error) {
 		return "left out: needs root or a user namespace", nil
 	}
 	r := d.imageRun(nil)
-	dirs, err := r.unpackLayers(ctx)
+	w := newLayerWork(d.a, d.store, r.f.devices)
+	defer w.close()
+	dirs, err := r.unpackLayers(ctx, w)
 	d.dirs = dirs
 	return fmt.Sprintf("%d directories, shared by every container of these layers", len(dirs)), err
 }

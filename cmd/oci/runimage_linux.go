@@ -80,10 +80,15 @@ func (a *app) runImage(ctx context.Context, args []string, f *runFlags) (status 
 func (r *imageRun) prepare(ctx context.Context, arg string) (err error) {
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	if r.name, r.image, err = r.a.ensure(ctx, r.s, arg, r.f.policy, r.f.t); err != nil {
+	w := newLayerWork(r.a, r.s, r.f.devices)
+	defer w.close()
+	t := r.f.t
+	t.onLayer = w.begin(ctx)
+	r.name, r.image, err = r.a.ensure(ctx, r.s, arg, r.f.policy, t)
+	if err != nil {
 		return err
 	}
-	r.layers, err = r.unpackLayers(ctx)
+	r.layers, err = r.unpackLayers(ctx, w)
 	return err
 }
 

@@ -30,21 +30,17 @@ func openLayers(s *store.Store, o unpack.Options, events image.EventFunc) (*snap
 
 // unpackLayers unpacks the layers of the image that are not there yet and gives the directories to
 // stack.
-func (r *imageRun) unpackLayers(ctx context.Context) ([]string, error) {
+func (r *imageRun) unpackLayers(ctx context.Context, w *layerWork) ([]string, error) {
+	l, err := w.open()
+	if err != nil {
+		return nil, err
+	}
 	t := r.f.t
 	t.quiet = t.quiet || !isTerminal(r.a.err)
 	p := r.a.showProgress(t)
 	defer p.close()
-	o := r.a.unpackOptions()
-	r.f.devices.apply(r.a, &o)
-	l, err := openLayers(r.s, o, func(e image.Event) {
-		if e.Kind != image.EventReused { // nothing is done for what is there
-			p.event(e)
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
+	w.showIn(p)
+	w.wait()
 	stack, err := l.EnsureStack(ctx, r.image.Layers(), r.s)
 	if r.f.storage != storageOverlay && noWhiteouts(err) {
 		r.merged = true

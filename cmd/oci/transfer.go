@@ -26,6 +26,8 @@ type transferFlags struct {
 	artifacts bool     // takes what is no container image too
 	platforms []string // of the verbs that take several; settle makes one of them platform
 	all       bool     // all platforms
+
+	onLayer func(index int, l image.Layer) // hears of each layer whose blob is there; may be nil
 }
 
 func (t *transferFlags) register(f *pflag.FlagSet) {
@@ -129,7 +131,7 @@ func (a *app) pullRegistry(ctx context.Context, s *store.Store, ref reference.Re
 	if err != nil {
 		return ispec.Descriptor{}, pulled{}, err
 	}
-	o := distribution.PullOptions{Platform: want, Events: p.event, Jobs: t.jobs, Artifacts: t.artifacts}
+	o := distribution.PullOptions{Platform: want, Events: p.event, Jobs: t.jobs, Artifacts: t.artifacts, OnLayer: t.onLayer}
 	if d, err := s.Resolve(ctx, ref.String()); err == nil {
 		o.Known = d
 	}
@@ -216,7 +218,7 @@ func (a *app) pullLocal(ctx context.Context, s *store.Store, ref reference.Ref, 
 		return ispec.Descriptor{}, pulled{}, err
 	}
 	defer src.Close()
-	c, err := transport.Copy(ctx, src, localSink{s}, transport.CopyOptions{Ref: ref, Platform: want, Jobs: jobsFor(ref, t), Events: p.event})
+	c, err := transport.Copy(ctx, src, localSink{s}, transport.CopyOptions{Ref: ref, Platform: want, Jobs: jobsFor(ref, t), Events: p.event, OnLayer: t.onLayer})
 	if err != nil {
 		return ispec.Descriptor{}, pulled{}, err
 	}

@@ -37,12 +37,12 @@ const DefaultJobs = 2
 
 // CopyOptions of Copy.
 type CopyOptions struct {
-	Ref      reference.Ref     // put into the result and the events
-	Platform ispec.Platform    // what to choose from an index; zero means this machine's, and all of an index without images
-	All      bool              // copy all platforms
-	Jobs     int               // blobs at once; 0 means DefaultJobs
-	Events   image.EventFunc   // may be nil
-	OnLayer  func(image.Layer) // called once for each layer that the sink has now, from several goroutines; may be nil
+	Ref      reference.Ref                  // put into the result and the events
+	Platform ispec.Platform                 // what to choose from an index; zero means this machine's, and all of an index without images
+	All      bool                           // copy all platforms
+	Jobs     int                            // blobs at once; 0 means DefaultJobs
+	Events   image.EventFunc                // may be nil
+	OnLayer  func(index int, l image.Layer) // called once for each layer, 1 is the base, that the sink has now, from several goroutines; may be nil
 }
 
 // Copied is what Copy did.
@@ -229,7 +229,7 @@ func (c *copier) blobs(ctx context.Context, list []ispec.Descriptor, layers []im
 				return err
 			}
 			if layers != nil && c.o.OnLayer != nil {
-				c.o.OnLayer(layers[i])
+				c.o.OnLayer(i+1, layers[i])
 			}
 			return nil
 		})

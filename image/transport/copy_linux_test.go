@@ -53,7 +53,7 @@ func TestCopy_layout_and_archive(t *testing.T) {
 func TestCopy_events_and_layers(t *testing.T) {
 	l, _, _, _ := multi(t)
 	var mu sync.Mutex
-	kinds, layers := map[image.EventKind]int{}, map[digest.Digest]bool{}
+	kinds, layers, order := map[image.EventKind]int{}, map[digest.Digest]bool{}, map[int]digest.Digest{}
 	s := newStore(t)
 	c := mustCopy(t, s, "oci:"+l.dir+":amd", CopyOptions{
 		Events: func(e image.Event) {
@@ -64,17 +64,23 @@ func TestCopy_events_and_layers(t *testing.T) {
 				t.Errorf("done at %d of %d", e.Bytes, e.Total)
 			}
 		},
-		OnLayer: func(l image.Layer) {
+		OnLayer: func(i int, l image.Layer) {
 			mu.Lock()
 			defer mu.Unlock()
 			if ok, err := s.Has(context.Background(), l.Descriptor); !ok || err != nil {
 				t.Errorf("told before it is there: %v, %v", ok, err)
 			}
 			layers[l.DiffID] = true
+			order[i] = l.DiffID
 		},
 	})
 	if kinds[image.EventResolved] != 1 || kinds[image.EventStarted] != 5 || kinds[image.EventDone] != 5 || len(layers) != len(c.Image.Layers()) {
 		t.Errorf("%v, %d layers", kinds, len(layers))
+	}
+	for i, l := range c.Image.Layers() {
+		if order[i+1] != l.DiffID {
+			t.Errorf("layer %d was told to be %s, not %s", i+1, order[i+1], l.DiffID)
+		}
 	}
 }
 
