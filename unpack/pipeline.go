@@ -21,7 +21,7 @@ const (
 var errClosed = errors.New("pipeline closed")
 
 type chunk struct {
-	buf  []byte // full length of the buffer
+	buf  []byte // full length of the buffer; nil until it is needed: most layers are small
 	data []byte // the filled part
 	err  error  // what the source returned after data
 }
@@ -47,19 +47,19 @@ func newPump(r io.Reader, h hash.Hash, chunks, size int) *pump {
 		done: make(chan struct{}),
 	}
 	for range chunks {
-		p.free <- &chunk{buf: make([]byte, size)}
+		p.free <- &chunk{}
 	}
 	out := p.full
 	if h != nil {
 		out = make(chan *chunk, chunks)
 		p.wg.Go(func() { p.hash(out, h) })
 	}
-	p.wg.Go(func() { p.fill(r, out) })
+	p.wg.Go(func() { p.fill(r, out, size) })
 	return p
 }
 
 // fill is the reading goroutine. It ends after the first error, io.EOF included.
-func (p *pump) fill(r io.Reader, out chan<- *chunk) {
+func (p *pump) fill(r io.Reader, out chan<- *chunk, size int) {
 	defer close(out)
 	for {
 		var c *chunk
@@ -67,6 +67,9 @@ func (p *pump) fill(r io.Reader, out chan<- *chunk) {
 		case c = <-p.free:
 		case <-p.done:
 			return
+		}
+		if c.buf == nil {
+			c.buf = make([]byte, size)
 		}
 		c.data, c.err = readChunk(r, c.buf)
 		last := c.err != nil
