@@ -2,9 +2,7 @@ package tree
 
 import (
 	"context"
-	"encoding/binary"
 	"log/slog"
-	"math"
 	"os"
 
 	"github.com/oci-pipeline/oci/unpack"
@@ -38,36 +36,6 @@ func OfDir(ctx context.Context, dir *os.File, o DirOptions) (*Tree, error) {
 	limits := unpack.Limits{Entries: o.Entries, Depth: o.Depth}.WithDefaults()
 	o.Entries, o.Depth = limits.Entries, limits.Depth
 	return ofDir(ctx, dir, o)
-}
-
-// rootlessXattr holds the owner that a file has in the image, where the disk cannot hold it: a protobuf
-// message with uid (1) and gid (2), by the convention of https://rootlesscontaine.rs.
-const rootlessXattr = "user.rootlesscontainers"
-
-// rootlessOwner decodes it. An id that is absent is 0; one that is all ones stands for no change, 0 here.
-func rootlessOwner(value string) (uid, gid uint32, ok bool) {
-	b := []byte(value)
-	for len(b) > 0 {
-		key, n := binary.Uvarint(b)
-		if n <= 0 || key&7 != 0 { // ids are varints, and nothing else is in it
-			return 0, 0, false
-		}
-		id, m := binary.Uvarint(b[n:])
-		if m <= 0 || id > math.MaxUint32 {
-			return 0, 0, false
-		}
-		b = b[n+m:]
-		if id == math.MaxUint32 {
-			id = 0
-		}
-		switch key >> 3 {
-		case 1:
-			uid = uint32(id)
-		case 2:
-			gid = uint32(id)
-		}
-	}
-	return uid, gid, true
 }
 
 // imageID is the id in the image of one on disk.

@@ -286,8 +286,8 @@ func (s *scan) xattrs(parent int, name string, n *Node) error {
 			return fmt.Errorf("xattr %q: %w", x, err)
 		}
 		value := string(s.buf[:m])
-		if s.o.SingleID && x == rootlessXattr {
-			if uid, gid, ok := rootlessOwner(value); ok {
+		if s.o.SingleID && x == unpack.OwnerXattr {
+			if uid, gid, err := unpack.DecodeOwner(value); err == nil {
 				n.UID, n.GID = uid, gid
 				continue
 			}
