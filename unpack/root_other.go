@@ -46,6 +46,12 @@ func (r *Root) CheckSpace(context.Context, []image.Layer, Blobs, Limits) error {
 	return errors.ErrUnsupported
 }
 
+type target struct{}
+
+func (r *Root) remember() (*target, error) { return nil, errors.ErrUnsupported }
+
+func (r *Root) restore(*target) error { return errors.ErrUnsupported }
+
 func (r *Root) initialise(*Options) error { return errors.ErrUnsupported }
 
 func applyStream(context.Context, image.Layer, Blobs, *Root, Form, *Options) (LayerResult, error) {

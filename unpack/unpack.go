@@ -27,7 +27,7 @@ func (r Rootfs) Layers() []LayerResult { return r.layers }
 
 // Unpack applies layers, base first, to dir, which must be absent or an empty directory (else
 // ErrNotEmpty), and gives the root filesystem. Each layer's blob digest, size and DiffID are
-// proved. On failure dir is as it was before: absent, or empty.
+// proved. On failure dir is as it was before: absent, or empty and with its attributes.
 //
 // The attributes of the root are those of the topmost "./" entry; if no layer has one, mode 0755,
 // owner 0:0 and the epoch.
@@ -44,16 +44,16 @@ func Unpack(ctx context.Context, layers []image.Layer, blobs Blobs, dir string, 
 	if err != nil {
 		return Rootfs{}, &Error{Op: "unpack", Subject: dir, Err: err}
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, undoTarget(dir, made))
-		}
-	}()
-	root, err := OpenRoot(dir)
+	root, before, err := openTarget(dir, made)
 	if err != nil {
 		return Rootfs{}, err
 	}
 	defer root.Close()
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, root.undo(dir, made, before))
+		}
+	}()
 	if err := root.CheckSpace(ctx, layers, blobs, o.Limits); err != nil {
 		return Rootfs{}, err
 	}
@@ -115,19 +115,32 @@ func makeTarget(dir string) (bool, error) {
 	return false, nil
 }
 
-// undoTarget removes what Unpack made. The directory may hold anything that an image made: it is
-// emptied by descriptor, like all else here.
-func undoTarget(dir string, made bool) error {
+// openTarget opens the target and notes what it is.
+func openTarget(dir string, made bool) (*Root, *target, error) {
 	root, err := OpenRoot(dir)
+	if err != nil && made {
+		return nil, nil, errors.Join(err, os.Remove(dir))
+	}
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	err = root.RemoveContents()
-	if cerr := root.Close(); err == nil {
-		err = cerr
+	before, err := root.remember()
+	if err != nil {
+		root.Close()
+		return nil, nil, &Error{Op: "unpack", Subject: dir, Err: err}
 	}
-	if err == nil && made {
+	return root, before, nil
+}
+
+// undo makes the target what it was before: gone, if Unpack made it. It may hold anything that an image
+// made: it is emptied by descriptor, like all else here.
+func (r *Root) undo(dir string, made bool, before *target) error {
+	err := r.RemoveContents()
+	switch {
+	case err == nil && made:
 		err = os.Remove(dir)
+	case err == nil:
+		err = r.restore(before)
 	}
 	if err != nil {
 		return &Error{Op: "remove", Subject: dir, Err: err}
