@@ -90,15 +90,18 @@ func readBlob(ctx context.Context, v *verifier, m *layerModel, each func(*unpack
 	return err
 }
 
-// compareBlob compares the files on disk that come from a layer with its blob, byte for byte.
-func compareBlob(ctx context.Context, v *verifier, m *layerModel, d *disk) error {
+// compareBlob compares the files on disk that come from a layer with its blob, byte for byte. With count they are counted.
+func compareBlob(ctx context.Context, v *verifier, m *layerModel, d *disk, count bool) error {
 	paths := map[int]string{}
 	for position, path := range m.paths {
 		paths[m.entries[position]] = path
 	}
 	other := make([]byte, bufferBytes)
 	number := -1
-	return readBlob(ctx, v, m, func(e *unpack.Entry, content io.Reader) error {
+	var differs []compared
+	var files int
+	var size int64
+	err := readBlob(ctx, v, m, func(e *unpack.Entry, content io.Reader) error {
 		number++
 		path, ok := paths[number]
 		if !ok {
@@ -115,13 +118,24 @@ func compareBlob(ctx context.Context, v *verifier, m *layerModel, d *disk) error
 		if err != nil {
 			return err
 		}
+		files, size = files+1, size+e.Size
 		if !same {
-			v.mu.Lock()
-			v.note(compared{path, want, got})
-			v.mu.Unlock()
+			differs = append(differs, compared{path, want, got})
 		}
 		return nil
 	})
+	if err != nil {
+		return err // who knows what it was compared with
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if count {
+		v.report.Files, v.report.Bytes = v.report.Files+files, v.report.Bytes+size
+	}
+	for _, c := range differs {
+		v.note(c)
+	}
+	return nil
 }
 
 // sameBytes compares a file with what it should be.
