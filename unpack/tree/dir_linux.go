@@ -275,7 +275,7 @@ func (s *scan) xattrs(parent int, name string, n *Node) error {
 		return err
 	}
 	for x := range strings.SplitSeq(strings.TrimSuffix(string(s.buf[:size]), "\x00"), "\x00") {
-		if unpack.HostXattr(x) {
+		if unpack.HostXattr(x) && !(s.o.SingleID && x == unpack.OwnerXattr) {
 			continue
 		}
 		m, err := unix.Lgetxattr(path, x, s.buf)
