@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 
 	"github.com/vbatts/tar-split/archive/tar"
@@ -37,7 +38,7 @@ func ReadLogContent(ctx context.Context, log io.Reader, o Options, each func(*En
 		return &Error{Op: "read log", Layer: o.Index, Err: notEOF(err)}
 	}
 	defer r.Close()
-	s := &logStream{r: bufio.NewReaderSize(r, 64<<10), left: o.Limits.LogBytes, limit: o.Limits.LogBytes}
+	s := newLogStream(r, &o.Limits)
 	tr := tar.NewReader(s)
 	warn := newWarnings(&o, o.Index)
 	for n := int64(1); ; n++ {
@@ -82,6 +83,7 @@ type logStream struct {
 	dec   *json.Decoder // of the rest, once a line was not like ours
 	left  int64         // raw bytes that may still come, of limit
 	limit int64
+	bytes int64  // of content that may still come
 	buf   []byte // of the segment
 	line  []byte // one that is longer than the buffer of r
 
@@ -90,6 +92,10 @@ type logStream struct {
 	peeked  *logItem
 	off     int64
 	err     error
+}
+
+func newLogStream(r io.Reader, limits *Limits) *logStream {
+	return &logStream{r: bufio.NewReaderSize(r, 64<<10), left: limits.LogBytes, limit: limits.LogBytes, bytes: limits.LayerBytes}
 }
 
 // logItem is a line of a log.
@@ -146,6 +152,9 @@ func (s *logStream) Seek(n int64, whence int) (int64, error) {
 // fill makes sure that there are bytes to give.
 func (s *logStream) fill() error {
 	for len(s.segment) == 0 && s.hole == 0 {
+		if s.err != nil {
+			return s.err
+		}
 		item, err := s.next()
 		if err != nil {
 			if err != io.EOF && s.err == nil {
@@ -179,8 +188,7 @@ func (s *logStream) filePosition() int {
 
 // end reads what follows the archive: a log that breaks there is broken.
 func (s *logStream) end(index int) error {
-	_, err := io.Copy(io.Discard, struct{ io.Reader }{s})
-	if err != nil {
+	if _, err := s.Seek(math.MaxInt64, io.SeekCurrent); err != nil {
 		return &Error{Op: "read log", Layer: index, Err: notEOF(err)}
 	}
 	return nil
@@ -214,6 +222,9 @@ func (s *logStream) account(item *logItem) error {
 	}
 	if item.size < 0 {
 		return errors.New("a file has a negative size")
+	}
+	if s.bytes -= item.size; s.bytes < 0 {
+		return fmt.Errorf("%w: files of more bytes than a layer may have", ErrLimit)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package unpack
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -30,7 +29,7 @@ func ReplayLog(ctx context.Context, log io.Reader, o Options, segment func([]byt
 		return fail(err)
 	}
 	defer r.Close()
-	s := &logStream{r: bufio.NewReaderSize(r, 64<<10), left: o.Limits.LogBytes, limit: o.Limits.LogBytes}
+	s := newLogStream(r, &o.Limits)
 	for n := int64(0); ; n++ {
 		if n%1024 == 0 && context.Cause(ctx) != nil {
 			return fail(context.Cause(ctx))
