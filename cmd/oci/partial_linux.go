@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/oci-pipeline/oci/unpack"
 )
 
 // errBusy is a target that another process is filling.
@@ -39,10 +41,10 @@ func publish(dir string, fill func(partial string) error) error {
 	}
 	defer unlock()
 	if err := fill(partial); err != nil {
-		return errors.Join(rename(err, partial, dir), os.RemoveAll(partial))
+		return errors.Join(rename(err, partial, dir), removePartial(partial))
 	}
 	if err := unix.Rename(partial, dir); err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", dir, err), os.RemoveAll(partial))
+		return errors.Join(fmt.Errorf("write %s: %w", dir, err), removePartial(partial))
 	}
 	return nil
 }
@@ -81,13 +83,34 @@ func claim(path string) (unlock func() error, err error) {
 		}
 		// Left by a process that was killed, or renamed away by one that has just ended.
 		if stillNamed(f, path) {
-			err = os.RemoveAll(path)
+			err = removePartial(path)
 		}
 		f.Close()
 		if err != nil {
 			return nil, err
 		}
 	}
+}
+
+// removePartial removes what was written. Images fill it: it is emptied by descriptor, also where a mode
+// keeps its owner out, and no mount in it is crossed.
+func removePartial(path string) error {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	root, err := unpack.RootOf(f)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(root.RemoveContents(), root.Close()); err != nil {
+		return err
+	}
+	return os.Remove(path)
 }
 
 func stillNamed(f *os.File, path string) bool {
