@@ -37,7 +37,12 @@ func newStore(tb testing.TB, o Options) *Store {
 // mounted gives the tree that the layers show.
 func mounted(tb testing.TB, dirs []string) map[string]tartest.Node {
 	tb.Helper()
-	f, err := Mount(tb.Context(), MountOptions{Layers: dirs, ReadOnly: true})
+	return mountedAs(tb, dirs, false)
+}
+
+func mountedAs(tb testing.TB, dirs []string, userXattr bool) map[string]tartest.Node {
+	tb.Helper()
+	f, err := Mount(tb.Context(), MountOptions{Layers: dirs, ReadOnly: true, UserXattr: userXattr})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -163,7 +168,8 @@ func TestIS_T6_H25_random(t *testing.T) {
 		}
 		dir := filepath.Join(t.TempDir(), "rootfs")
 		_, errMerged := unpack.Unpack(t.Context(), layers, blobs, dir, unpack.Options{})
-		store := newStore(t, Options{})
+		user := seed%2 == 1 // the form for user namespaces, which root can mount too
+		store := newStore(t, Options{Jobs: 1 + seed%4, Unpack: unpack.Options{UserXattr: user}})
 		dirs, errOverlay := store.Ensure(t.Context(), layers, blobs)
 		if errors.Is(errMerged, unpack.ErrLink) && errOverlay == nil {
 			continue // a layer by itself learns too late that a link that it replaced had no target
@@ -187,14 +193,14 @@ func TestIS_T6_H25_random(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := tartest.Diff(mounted(t, dirs), want); len(diff) > 0 {
+		if diff := tartest.Diff(mountedAs(t, dirs, user), want); len(diff) > 0 {
 			t.Errorf("seed %d: overlay against merged:\n%s\nlayers:\n%s", seed, strings.Join(diff, "\n"), strings.Join(text, "\n"))
 		}
 		store.maxStack = 1 + seed%3
 		short, err := store.Ensure(t.Context(), layers, blobs)
 		if err != nil || len(short) > store.maxStack {
 			t.Errorf("seed %d: %d directories in a stack of at most %d, %v", seed, len(short), store.maxStack, err)
-		} else if diff := tartest.Diff(mounted(t, short), want); len(diff) > 0 {
+		} else if diff := tartest.Diff(mountedAs(t, short, user), want); len(diff) > 0 {
 			t.Errorf("seed %d: short stack against merged:\n%s\nlayers:\n%s", seed, strings.Join(diff, "\n"), strings.Join(text, "\n"))
 		}
 		if diff := tartest.Diff(copied(t, CopyOptions{Layers: dirs, Unshared: seed%2 == 0}), want); len(diff) > 0 {
@@ -240,6 +246,48 @@ func randomEntries(rnd *rand.Rand) []tartest.Entry {
 		list = append(list, e)
 	}
 	return list
+}
+
+// claims are layers whose entries say of themselves what overlayfs would act on, if it were let through.
+func claims() ([]image.Layer, tartest.Blobs) {
+	pax := map[string]string{"SCHILY.xattr.user.kept": "x"}
+	for _, space := range []string{"trusted.", "user."} {
+		for name, value := range map[string]string{"opaque": "y", "whiteout": "y", "redirect": "/e", "metacopy": "", "origin": "\x00", "nlink": "U+1", "impure": "y", "overlay.opaque": "y", "overlay.whiteout": ""} {
+			pax["SCHILY.xattr."+space+"overlay."+name] = value
+		}
+	}
+	blobs := tartest.Blobs{}
+	return []image.Layer{
+		blobs.Layer(tartest.File("d/low", "1"), tartest.File("e/other", "2"), tartest.File("f", "low"), tartest.File("x/a", "a"), tartest.File("x/b", "b")),
+		blobs.Layer(
+			tartest.Entry{Name: "./", Type: '5', PAX: pax}, tartest.Entry{Name: "d/", Type: '5', PAX: pax}, tartest.Entry{Name: "f", Body: "high", PAX: pax},
+			tartest.Entry{Name: "x/", Type: '5', PAX: map[string]string{"SCHILY.xattr.trusted.overlay.opaque": "x", "SCHILY.xattr.user.overlay.opaque": "x"}},
+			tartest.Entry{Name: "x/a", PAX: pax}, // without content: the mark of a whiteout since Linux 6.7
+			tartest.Entry{Name: "s", Type: '2', Link: "d", PAX: map[string]string{"SCHILY.xattr.trusted.overlay.whiteout": ""}},
+		),
+	}, blobs
+}
+
+// TestH26_claims: no entry becomes a whiteout, an opaque or a moved directory by its own saying, in neither form.
+func TestH26_claims(t *testing.T) {
+	needRoot(t)
+	layers, blobs := claims()
+	want := merged(t, layers, blobs)
+	if len(want) != 10 || want["d"].Xattrs["user.kept"] != "x" || want["x/a"].Type != "file" {
+		t.Errorf("the tree is %v", want)
+	}
+	for _, user := range []bool{false, true} {
+		dirs, err := newStore(t, Options{Unpack: unpack.Options{UserXattr: user}}).Ensure(t.Context(), layers, blobs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range tartest.Diff(mountedAs(t, dirs, user), want) {
+			t.Errorf("overlay, userxattr=%v: %s", user, line)
+		}
+		for _, line := range tartest.Diff(copied(t, CopyOptions{Layers: dirs}), want) {
+			t.Errorf("copy, userxattr=%v: %s", user, line)
+		}
+	}
 }
 
 // TestLayerTwice: an image may have a layer twice (H-71), and overlayfs takes a directory once.

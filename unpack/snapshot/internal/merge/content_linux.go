@@ -62,15 +62,11 @@ func (c *copier) sparse(src, dst int, size int64) error {
 	return unix.Ftruncate(dst, size)
 }
 
-// smallFile is up to where reading and writing costs less than the kernel's own copy, which takes a pipe
-// and passes pages through it (measured on ext4: BenchmarkCopy).
-const smallFile = 64 << 10
-
 // data copies n bytes from off on, to the same place.
 func (c *copier) data(src, dst int, off, n int64) error {
 	c.result.Copied += n
 	end := off + n
-	for from, to := off, off; c.o.Share && n > smallFile && !c.noRange && from < end; { // which shares blocks too, where it can
+	for from, to := off, off; c.o.Share && !c.noRange && from < end; { // which shares blocks too, where it can
 		m, err := unix.CopyFileRange(src, &from, dst, &to, int(min(end-from, 1<<30)), 0)
 		switch {
 		case err == unix.EINTR:
