@@ -20,6 +20,7 @@ import (
 	"github.com/oci-pipeline/oci/image/transport"
 	"github.com/oci-pipeline/oci/runtime"
 	"github.com/oci-pipeline/oci/unpack"
+	"github.com/oci-pipeline/oci/unpack/repack"
 	"github.com/oci-pipeline/oci/unpack/verify"
 )
 
@@ -97,12 +98,13 @@ func exitTable() []exitRow {
 			image.ErrMalformed, image.ErrTooLarge, image.ErrMediaType, image.ErrNoDigest, image.ErrDigestInvalid, image.ErrAlgorithm,
 			bundle.ErrSyntax, bundle.ErrTooLarge, bundle.ErrDuplicateKey, bundle.ErrTooDeep, bundle.ErrType, bundle.ErrVersion,
 			bundle.ErrMissing, bundle.ErrInvalid, bundle.ErrDuplicate, bundle.ErrNotRegular,
+			repack.ErrName, repack.ErrEntry, repack.ErrConfig,
 			unpack.ErrUnsafePath, unpack.ErrTar, unpack.ErrLimit, unpack.ErrCompression, unpack.ErrWhiteout, unpack.ErrLink, unpack.ErrDescriptor,
 			convert.ErrNoCommand, convert.ErrUnknownUser, convert.ErrUnknownGroup, convert.ErrIDRange, convert.ErrUserFile,
 			convert.ErrUnsafeLabel, convert.ErrPlatform, convert.ErrInvalid,
 			store.ErrNotStore, store.ErrNotRegular, store.ErrAmbiguous, transport.ErrCompressed,
 		}, ""},
-		{statusUsage, []error{unpack.ErrIDMap, convert.ErrUsage, runtime.ErrInvalidID, reference.ErrSyntax, reference.ErrTransport, image.ErrPlatformSyntax, store.ErrName, transport.ErrUnsupported}, ""},
+		{statusUsage, []error{unpack.ErrIDMap, repack.ErrChange, convert.ErrUsage, runtime.ErrInvalidID, reference.ErrSyntax, reference.ErrTransport, image.ErrPlatformSyntax, store.ErrName, transport.ErrUnsupported}, ""},
 		{statusNotFound, []error{distribution.ErrNotFound}, "`oci tags REPOSITORY` lists the tags that there are; some registries say so of what they do not show you"},
 		{statusNotFound, []error{verify.ErrNoSource}, "--pull missing fetches the layers; without them only what has a record can be proved"},
 		{statusNotFound, []error{verify.ErrNoRecord}, ""},

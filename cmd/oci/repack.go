@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -174,12 +173,4 @@ func (f *repackFlags) newImage(base image.Image, baseName string, created time.T
 		img.BaseName = ref.String()
 	}
 	return img
-}
-
-// changeError makes a mistake in --change one on the command line.
-func changeError(err error) error {
-	if errors.Is(err, repack.ErrChange) {
-		return &exitError{statusUsage, err}
-	}
-	return err
 }

@@ -69,7 +69,7 @@ func (a *app) repack(ctx context.Context, cmd *cobra.Command, args []string, f *
 	}
 	img := f.newImage(root.base, root.baseName, created)
 	if _, err := img.Build(); err != nil { // the changes of the config, before the work
-		return done, changeError(err)
+		return done, err
 	}
 	plan, err := a.planLayer(ctx, s, root, f)
 	if err != nil {
@@ -78,7 +78,7 @@ func (a *app) repack(ctx context.Context, cmd *cobra.Command, args []string, f *
 	done.Base, done.Changes = root.base.Descriptor().Digest.String(), plan.Changes()
 	if plan.Changes() > 0 || f.squash {
 		if img.Layer, err = writeLayer(ctx, s, plan, root.dir, o); err != nil {
-			return done, changeError(err)
+			return done, err
 		}
 		d := img.Layer.Descriptor
 		done.Layer = &movedLayer{d.MediaType, d.Digest.String(), d.Size, img.Layer.DiffID.String()}

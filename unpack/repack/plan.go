@@ -51,8 +51,11 @@ func NewPlan(before, after *tree.Tree, changes []tree.Change, o PlanOptions) (*P
 	for _, m := range o.Masks {
 		p.masks = append(p.masks, strings.Trim(m, "/"))
 	}
+	touched := p.touchedByMasked(changes)
 	for _, c := range changes {
-		p.change(c)
+		if !touched[c.Path] {
+			p.change(c)
+		}
 	}
 	p.links()
 	p.parents()
@@ -81,6 +84,29 @@ func (p *planner) masked(path string) bool {
 	return slices.ContainsFunc(p.masks, func(m string) bool {
 		return m == "" || path == m || strings.HasPrefix(path, m) && path[len(m)] == '/'
 	})
+}
+
+// touchedByMasked gives the directories whose time alone is another, since masked names came into them or went, and no
+// others: mount points, for example.
+func (p *planner) touchedByMasked(changes []tree.Change) map[string]bool {
+	if len(p.masks) == 0 {
+		return nil
+	}
+	touched := map[string]bool{}
+	for _, c := range changes {
+		if c.Kind != tree.Changed && p.masked(c.Path) {
+			touched[dir(c.Path)] = true
+		}
+	}
+	for _, c := range changes {
+		if c.Kind != tree.Changed && !p.masked(c.Path) {
+			delete(touched, dir(c.Path))
+		}
+		if c.Kind == tree.Changed && (len(c.What) != 1 || !strings.HasPrefix(c.What[0], "mtime ")) {
+			delete(touched, c.Path)
+		}
+	}
+	return touched
 }
 
 // change takes one difference.

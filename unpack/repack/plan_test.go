@@ -56,6 +56,9 @@ func TestIS_T7_plan(t *testing.T) {
 		{"two files become one", entries{file("a", "1"), file("b", "1")}, entries{file("a", "1"), link("b", "a")}, nil, []string{"a", "b -> a"}},
 		{"the shared file changes", entries{file("a", "1"), link("b", "a")}, entries{file("a", "2"), link("b", "a")}, nil, []string{"a", "b -> a"}},
 		{"masked", entries{dir("v"), file("v/f", ""), dir("vv")}, entries{dir("v"), file("v/g", ""), dir("vv"), file("vv/f", "")}, []string{"/v"}, []string{"vv/", "vv/f"}},
+		{"masked names alone touched it", entries{dir("e")}, entries{{Name: "e", Type: '5', Mtime: 9}, file("e/m", "")}, []string{"e/m"}, nil},
+		{"and others too", entries{dir("e")}, entries{{Name: "e", Type: '5', Mtime: 9}, file("e/m", ""), file("e/n", "")}, []string{"e/m"}, []string{"e/", "e/n"}},
+		{"and its mode", entries{dir("e")}, entries{{Name: "e", Type: '5', Mtime: 9, Mode: 0o700}, file("e/m", "")}, []string{"e/m"}, []string{"e/"}},
 		{"a masked name of a shared file", entries{file("a", "1"), link("m", "a")}, entries{file("a", "2"), link("m", "a")}, []string{"m"}, []string{"a"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
