@@ -121,15 +121,6 @@ func ofFile(tb testing.TB, f *os.File) *tree.Tree {
 	return t
 }
 
-// lines prints changes.
-func lines(changes []tree.Change) []string {
-	var out []string
-	for _, c := range changes {
-		out = append(out, fmt.Sprintf("%s %q %s", c.Kind, c.Path, strings.Join(c.What, ", ")))
-	}
-	return out
-}
-
 func same(tb testing.TB, what string, got, want *tree.Tree) {
 	tb.Helper()
 	changes := tree.Diff(want, got, tree.DiffOptions{Content: true})
