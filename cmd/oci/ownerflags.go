@@ -69,9 +69,7 @@ func (f *ownerFlags) options(a *app) (o unpack.Options, uids, gids []unpack.IDMa
 		o.SingleID = true
 	case uids != nil:
 		o.SingleID = false
-		if o.UIDMap, err = mapFromHere("--uid-map", "uid", uids); err == nil {
-			o.GIDMap, err = mapFromHere("--gid-map", "gid", gids)
-		}
+		o.UIDMap, o.GIDMap, err = f.ids.here()
 	}
 	return o, uids, gids, err
 }
@@ -86,6 +84,17 @@ func (d deviceFlag) apply(a *app, o *unpack.Options) {
 	case devicesBind:
 		o.Devices, o.Logger = unpack.DeviceBind, a.log
 	}
+}
+
+// here gives the maps of the flags with ids on the host as this process sees them; both nil without any.
+func (m *idMapFlags) here() (uids, gids []unpack.IDMap, err error) {
+	if uids, gids, err = m.maps(); err != nil || uids == nil {
+		return nil, nil, err
+	}
+	if uids, err = mapFromHere("--uid-map", "uid", uids); err == nil {
+		gids, err = mapFromHere("--gid-map", "gid", gids)
+	}
+	return uids, gids, err
 }
 
 // mapFromHere gives a map whose ids on the host are those that this process sees. A user who is not root named ids outside of

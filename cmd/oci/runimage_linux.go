@@ -47,8 +47,8 @@ func (a *app) runImage(ctx context.Context, args []string, f *runFlags) (status 
 		return 0, err
 	}
 	r := &imageRun{a: a, f: f, id: f.name}
-	if r.uids, r.gids, err = f.ids.maps(); err != nil {
-		return 0, err
+	if r.uids, r.gids, err = f.ids.here(); err != nil {
+		return 0, keepStatus(err)
 	}
 	if r.pipe, r.id = detachedPipe(); r.pipe == nil {
 		r.id = f.name
