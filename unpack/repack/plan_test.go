@@ -15,6 +15,9 @@ import (
 	"github.com/oci-pipeline/oci/unpack/tree"
 )
 
+// diff gives the differences of two trees.
+func diff(a, b *tree.Tree) []tree.Change { return tree.Diff(a, b, tree.DiffOptions{Content: true}) }
+
 // modelled gives the tree of one layer.
 func modelled(tb testing.TB, entries ...tartest.Entry) *tree.Tree {
 	tb.Helper()

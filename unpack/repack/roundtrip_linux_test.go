@@ -53,9 +53,6 @@ func open(tb testing.TB, dir string) *os.File {
 	return f
 }
 
-// diff gives the differences of two trees.
-func diff(a, b *tree.Tree) []tree.Change { return tree.Diff(a, b, tree.DiffOptions{Content: true}) }
-
 // lines prints differences.
 func lines(changes []tree.Change) string {
 	var b strings.Builder
