@@ -19,14 +19,14 @@
 // # What it promises
 //
 //   - [Unpack] returns a Rootfs only if the digest and size of each blob and the DiffID of each
-//     layer were proved. On failure the target is removed again. A caller of [ApplyLayer] must
-//     treat the directory as worthless until it returns without an error.
+//     layer were proved. On failure the target is gone again, or empty and with the attributes that it
+//     had. A caller of [ApplyLayer] must treat the directory as worthless until it returns without an error.
 //   - Nothing outside the root changes, whatever a layer holds. Names are never joined to path
 //     strings: each operation is relative to a directory file descriptor and names one component;
 //     directories are opened one component at a time with openat2(RESOLVE_BENEATH|
-//     RESOLVE_NO_SYMLINKS|RESOLVE_NO_XDEV), reads resolve with RESOLVE_IN_ROOT. Kernels without
-//     openat2 get a walk with O_NOFOLLOW. Cached directory descriptors are dropped when the
-//     directory is removed or replaced (CVE-2025-47290).
+//     RESOLVE_NO_SYMLINKS|RESOLVE_NO_XDEV), reads resolve with RESOLVE_IN_ROOT. Attributes are set
+//     through descriptors alone: a name may lead to another file a moment later, or to a mount. Cached
+//     directory descriptors are dropped when the directory is removed or replaced (CVE-2025-47290).
 //   - Whiteouts act on lower layers only, wherever in the layer they stand (layer.md, Whiteouts).
 //   - Owners, modes, times, xattrs, ACLs, capabilities and devices are as the entry says, or the error
 //     names the entry and the fix ([Options.SingleID], [Options.Devices]).
@@ -55,10 +55,34 @@
 // nothing about the image. What is made in a directory does not inherit its default ACL: each entry
 // says what its file has.
 //
+// # Limits and space
+//
+// [LimitTable] has what bounds a layer: entries, names, bytes, growth, windows. A [LimitError] names the
+// limit, its value, what was met and a value that would do. Before anything is written, what is known of
+// the layers' sizes is compared with what the file system has free ([Root.CheckSpace]).
+//
+// # Older kernels and poorer file systems
+//
+// All but these system calls, on Linux, are those of 4.18 and before. Where one is missing, or a filter refuses
+// it, its twin gives the same tree; TestOldKernel runs the tests so.
+//
+//	openat2                              5.6  openat with O_NOFOLLOW and the mount's id in /proc/self/fdinfo;
+//	                                          reads are resolved component by component
+//	utimensat(fd, "", AT_EMPTY_PATH)     5.8  /proc/self/fd
+//	fchmodat2(fd, "", AT_EMPTY_PATH)     6.6  /proc/self/fd
+//	mknod of 0/0 in a user namespace     5.8  none: ErrDevice (Overlay form only)
+//
+// From before 4.18, and so expected: openat with O_PATH, mkdirat, mknodat, symlinkat, linkat, renameat, unlinkat,
+// fstat, fstatat, fstatfs, readlinkat, getdents64, fchown, fchownat and name_to_handle_at with AT_EMPTY_PATH,
+// fchmod, ftruncate, write, pwrite, and the calls for xattrs. What a file system may lack: nameless files
+// (O_TMPFILE; AUFS's files then have a hidden name meanwhile), xattrs and ACLs (left out with a warning),
+// telling upper case from lower, or composed letters from their parts: two names that are one there are
+// ErrNames. /proc must be mounted where a twin needs it.
+//
 // # What it refuses
 //
 // Entry names with a ".." component, with a NUL, or empty; anything but a directory at the root;
 // hardlinks out of the root or to a directory; whiteouts that name nothing, "." or ".."; devices
 // 0/0, which overlayfs would take for whiteouts; malformed tar; xz and bzip2; more entries, bytes,
-// depth, window or compression ratio than [Limits] allow.
+// depth, window or compression ratio than [Limits] allow; two names that are one on the file system.
 package unpack
