@@ -46,11 +46,10 @@ func unpackCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			img := done.image
 			var rootfs unpack.Rootfs
-			err = a.recorded(s, img, done.Name, args[1], &o, func() error {
+			err = a.recorded(s, done.image, done.Name, args[1], &o, func() error {
 				return publish(args[1], func(partial string) (err error) {
-					rootfs, err = a.unpack(ctx, s, img, partial, t, o)
+					rootfs, err = a.unpack(ctx, s, done.image, partial, t, o)
 					return err
 				})
 			})
@@ -60,7 +59,7 @@ func unpackCommand(a *app) *cobra.Command {
 			case format.json():
 				return format.write(a.out, a.unpackedResult(done, args[1], rootfs.Devices()))
 			case !t.quiet:
-				fmt.Fprintf(a.err, "unpacked %d layers into %s\n", len(img.Layers()), args[1])
+				fmt.Fprintf(a.err, "unpacked %d layers into %s\n", len(done.image.Layers()), args[1])
 				a.tellPlaceholders(rootfs.Devices())
 			}
 			return nil
