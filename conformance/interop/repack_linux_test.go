@@ -6,11 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -237,6 +240,49 @@ func TestRepack_docker(t *testing.T) {
 	}
 	run(t, env, "oci", "copy", "-q", "store:new", "docker-archive:"+filepath.Join(dir, "a.tar")+":new")
 	run(t, env, "skopeo", "inspect", "docker-archive:"+filepath.Join(dir, "a.tar"))
+}
+
+// TestRepack_killed: however early or late it is killed, the store is whole, has the name only when all is there, and
+// the next one makes the image.
+func TestRepack_killed(t *testing.T) {
+	env := home(t)
+	prepared(t, env)
+	dir := t.TempDir()
+	root := filepath.Join(dir, "root")
+	run(t, env, "oci", "unpack", "-q", "prepared", root)
+	big := make([]byte, 24<<20)
+	for i := range big {
+		big[i] = byte(rand.Uint32())
+	}
+	check(t, os.WriteFile(filepath.Join(root, "big"), big, 0o644))
+	store := ""
+	for _, v := range env {
+		if name, ok := strings.CutPrefix(v, "OCI_ROOT="); ok {
+			store = name
+		}
+	}
+	for i := range 12 {
+		cmd := exec.Command(oci, "repack", "-q", root, "new")
+		cmd.Env = env
+		check(t, cmd.Start())
+		time.Sleep(time.Duration(i) * 40 * time.Millisecond)
+		_ = cmd.Process.Kill()
+		done := cmd.Wait() == nil
+		run(t, env, "oci", "check")
+		if _, err := try(t, env, "oci", "digest", "store:new"); done && err != nil {
+			t.Errorf("it ended well, and the name is not there: %v", err)
+		}
+		left, err := filepath.Glob(filepath.Join(store, ".layer*"))
+		check(t, err)
+		if len(left) > 0 {
+			t.Errorf("left behind: %q", left)
+		}
+	}
+	run(t, env, "oci", "repack", "-q", root, "new")
+	run(t, env, "oci", "unpack", "-q", "new", filepath.Join(dir, "back"))
+	if d := tartest.Diff(treeOf(t, filepath.Join(dir, "back")), treeOf(t, root)); len(d) > 0 {
+		t.Errorf("the image has another tree:\n%s", strings.Join(d, "\n"))
+	}
 }
 
 // TestMtree_gomtree: go-mtree finds an unpacked root file system to be what the manifest of its image says, and what
