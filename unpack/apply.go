@@ -21,6 +21,13 @@ type Blobs interface {
 	Open(ctx context.Context, d ispec.Descriptor) (io.ReadCloser, error)
 }
 
+// ProvedBlobs is what Blobs may be besides: a store that knows what came into it by this process.
+// Proved tells that this process has proved size and digest of the content when it brought it in. Then only
+// the DiffID is left to prove, which covers all that is unpacked: each byte is hashed as a blob once.
+type ProvedBlobs interface {
+	Proved(d ispec.Descriptor) bool
+}
+
 // Form is the shape in which a layer is applied to a directory.
 type Form int
 

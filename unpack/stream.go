@@ -19,7 +19,7 @@ import (
 // to its end, then ask prove; Close it in any case.
 type stream struct {
 	layer  image.Layer
-	blob   *pump // the compressed bytes, behind the verifier
+	blob   *pump // the compressed bytes, behind the verifier if they are not proved yet
 	dec    io.ReadCloser
 	tar    *pump
 	diff   hash.Hash // nil if the tar is the blob: proving one proves the other
@@ -61,11 +61,13 @@ func openStream(ctx context.Context, layer image.Layer, blobs Blobs, o *Options)
 			s.Close()
 		}
 	}()
-	verifier, err := hashes.NewVerifier(&ctxReader{ctx, rc}, layer.Descriptor)
-	if err != nil {
+	var content io.Reader = &ctxReader{ctx, rc}
+	if p, ok := blobs.(ProvedBlobs); ok && layer.DiffID != layer.Descriptor.Digest && p.Proved(layer.Descriptor) {
+		content = io.LimitReader(content, layer.Descriptor.Size)
+	} else if content, err = hashes.NewVerifier(content, layer.Descriptor); err != nil {
 		return nil, err
 	}
-	s.blob = newPump(verifier, nil, blobChunks, blobChunk)
+	s.blob = newPump(content, nil, blobChunks, blobChunk)
 	in := &meter{r: s.blob}
 	s.dec, s.result.Compression, err = decompress(sourceReader{in}, o.Limits)
 	if err != nil {
@@ -83,7 +85,8 @@ func openStream(ctx context.Context, layer image.Layer, blobs Blobs, o *Options)
 // the digests are right.
 func (s *stream) Read(p []byte) (int, error) { return s.tar.Read(p) }
 
-// prove is asked after Read gave io.EOF: it proves digest and size of the blob, and the DiffID.
+// prove is asked after Read gave io.EOF: it proves digest and size of the blob, if that was not done
+// when the blob came, and the DiffID.
 func (s *stream) prove() error {
 	if _, err := io.Copy(io.Discard, struct{ io.Reader }{s.blob}); err != nil {
 		return err

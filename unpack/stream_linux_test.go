@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -165,6 +166,51 @@ func TestH70_blob(t *testing.T) {
 	_, err := unpack.Unpack(t.Context(), []image.Layer{{Descriptor: ispec.Descriptor{MediaType: ispec.MediaTypeImageLayer}}}, tartest.Blobs{}, filepath.Join(t.TempDir(), "r"), unpack.Options{})
 	if !errors.Is(err, unpack.ErrDescriptor) {
 		t.Errorf("a layer without DiffID: %v", err)
+	}
+}
+
+// proved are blobs that a store vouches for.
+type proved struct{ tartest.Blobs }
+
+func (proved) Proved(ispec.Descriptor) bool { return true }
+
+// TestH70_proved_before: a blob that was proved when it came is not hashed again, and nothing that it
+// changed into since is taken for the layer: the DiffID is proved, and where it is the blob's own digest, the blob.
+func TestH70_proved_before(t *testing.T) {
+	needRoot(t)
+	tar := tartest.Archive(file("f", strings.Repeat("content ", 100000)))
+	other := tartest.Archive(file("f", strings.Repeat("another ", 100000)))
+	for name, c := range map[string]struct{ blob, bad []byte }{
+		"tar": {tar, other}, "tar, flipped": {tar, xor(tar, 600)},
+		"gzip": {tartest.Gzip(tar), tartest.Gzip(other)}, "gzip, flipped": {tartest.Gzip(tar), xor(tartest.Gzip(tar), 40)},
+		"gzip, short": {tartest.Gzip(tar), tartest.Gzip(tar)[:1000]}, "zstd": {tartest.Zstd(tar), tartest.Zstd(other)},
+	} {
+		blobs := tartest.Blobs{}
+		layer := blobs.Add(ispec.MediaTypeImageLayer, c.blob, tar)
+		s := tartest.NewCanary(t)
+		if _, err := unpack.Unpack(t.Context(), []image.Layer{layer}, proved{blobs}, s.Target, unpack.Options{}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		blobs[layer.Descriptor.Digest] = c.bad
+		s = tartest.NewCanary(t)
+		_, err := unpack.Unpack(t.Context(), []image.Layer{layer}, proved{blobs}, s.Target, unpack.Options{})
+		want := []error{unpack.ErrDiffID, unpack.ErrCompression}
+		if strings.HasPrefix(name, "tar") {
+			want = []error{image.ErrDigestMismatch}
+		}
+		if !slices.ContainsFunc(want, func(w error) bool { return errors.Is(err, w) }) {
+			t.Errorf("%s: %v", name, err)
+		}
+		s.Check(t)
+	}
+	// The digest and the size that the blob has by itself do not matter any more.
+	blobs := tartest.Blobs{}
+	layer := blobs.Add(ispec.MediaTypeImageLayerGzip, tartest.Gzip(tar), tar)
+	blobs[layer.Descriptor.Digest] = tartest.Gzip(cat(tar[:512], tar[512:]))
+	blobs[layer.Descriptor.Digest][4] = 1 // the time in its header, which nothing covers
+	s := tartest.NewCanary(t)
+	if _, err := unpack.Unpack(t.Context(), []image.Layer{layer}, proved{blobs}, s.Target, unpack.Options{}); err != nil {
+		t.Errorf("hashed again: %v", err)
 	}
 }
 

@@ -186,8 +186,15 @@ func (in *Ingest) Commit(_ context.Context) error {
 	if err != nil {
 		return errors.Join(failed("commit", in.want.Digest.String(), err), in.Close())
 	}
+	in.s.proved.Store(in.want.Digest, in.want.Size)
 	in.removeCheckpoint()
 	return failed("commit", in.want.Digest.String(), in.end())
+}
+
+// Proved tells that this Store, not another process or an earlier one, has proved the content and brought it in.
+func (s *Store) Proved(d ispec.Descriptor) bool {
+	size, ok := s.proved.Load(d.Digest)
+	return ok && size == d.Size
 }
 
 func (in *Ingest) prove() error {

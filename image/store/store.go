@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -46,6 +47,7 @@ type Store struct {
 	boot  func() string // identifies the boot of the machine; "" if not known
 
 	hashes image.Hashes // of the ingests
+	proved sync.Map     // digests of what this Store has proved and committed, with the sizes
 }
 
 // Open opens the store in the directory root. It is private to its owner (mode 0700) if it is made

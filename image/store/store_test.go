@@ -288,3 +288,29 @@ func TestImage_H76_huge_config(t *testing.T) {
 		t.Errorf("%v allocations", allocated)
 	}
 }
+
+// TestProved: a Store vouches for what came through itself alone, and only for what was right.
+func TestProved(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{})
+	d := put(t, s, ispec.MediaTypeImageLayer, "content")
+	longer := d
+	longer.Size++
+	if !s.Proved(d) || s.Proved(longer) {
+		t.Errorf("proved %v, with another size %v", s.Proved(d), s.Proved(longer))
+	}
+	if open(t, dir, Options{}).Proved(d) {
+		t.Error("proved by a Store that did not bring it in")
+	}
+	bad := ispec.Descriptor{MediaType: ispec.MediaTypeImageLayer, Digest: digest.FromString("this"), Size: 4}
+	in, err := s.Ingest(t.Context(), bad)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.Write([]byte("that")); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Commit(t.Context()); !errors.Is(err, image.ErrDigestMismatch) || s.Proved(bad) {
+		t.Errorf("%v, proved %v", err, s.Proved(bad))
+	}
+}
