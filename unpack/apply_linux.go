@@ -82,7 +82,7 @@ type applier struct {
 	opaque   bool            // Overlay form: the root hides all that is below
 	marked   map[string]bool // Overlay form: directories that got a whiteout
 	reserved []string        // names in the root that go when the layer is done
-	plinks   map[string]int  // AUFS's files with many names, by the first: descriptors of nameless files
+	plinks   map[string]int  // AUFS's files with many names, by the first: descriptors of files with a reserved name
 	devices  *deviceList
 }
 

@@ -14,6 +14,7 @@ type dirAttr struct {
 	chmod    bool
 	mtime    unix.Timespec
 	implicit bool // the layer has no entry for it
+	own      bool // the layer has it, with an entry or without
 	// acls are those of the entry, suspended is the default ACL that was on disk (with the ids there). What is
 	// made in the directory before the layer's end must inherit neither, and chmod changes an access ACL.
 	acls      []xattr
@@ -87,7 +88,7 @@ func (a *applier) dirAttributes(d *dir, name string, c *dir, e *entry, fresh boo
 			return err
 		}
 	}
-	a.attrs[c.ino] = &dirAttr{path: c.path, mode: e.mode, chmod: !fresh || made != e.mode, mtime: timespec(e.mtime), acls: aclsOf(e)}
+	a.attrs[c.ino] = &dirAttr{path: c.path, own: true, mode: e.mode, chmod: !fresh || made != e.mode, mtime: timespec(e.mtime), acls: aclsOf(e)}
 	c.setgid = c.setgid && !fresh
 	return nil
 }

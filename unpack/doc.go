@@ -74,9 +74,8 @@
 //
 // From before 4.18, and so expected: openat with O_PATH, mkdirat, mknodat, symlinkat, linkat, renameat, unlinkat,
 // fstat, fstatat, fstatfs, readlinkat, getdents64, fchown, fchownat and name_to_handle_at with AT_EMPTY_PATH,
-// fchmod, ftruncate, write, pwrite, and the calls for xattrs. What a file system may lack: nameless files
-// (O_TMPFILE; AUFS's files then have a hidden name meanwhile), xattrs and ACLs (left out with a warning),
-// telling upper case from lower, or composed letters from their parts: two names that are one there are
+// fchmod, ftruncate, write, pwrite, and the calls for xattrs. What a file system may lack: xattrs and ACLs
+// (left out with a warning), telling upper case from lower, or composed letters from their parts: two names that are one there are
 // ErrNames. /proc must be mounted where a twin needs it.
 //
 // # What it refuses

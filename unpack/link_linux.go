@@ -13,6 +13,7 @@ import (
 // for who stacks the layers (Overlay).
 func (a *applier) placeLink(d *dir, name string, e *entry) error {
 	if fd, ok := a.plinks[e.link]; ok {
+		a.dropLinks(join(d.path, name), true)
 		return a.linkPlink(fd, d, name)
 	}
 	if role, _, err := classify(e.link); err != nil || role != ordinary {
@@ -113,7 +114,7 @@ func (a *applier) lowerPath(dirPath, name string) (string, error) {
 		case nil:
 			d = c
 		case unix.ENOENT:
-			if a.belowOpaque(at) || a.hasLink(at) && rest != "" {
+			if noted := a.hasLink(at); noted && rest != "" || !noted && a.belowOpaque(at) {
 				return "", nil
 			}
 			d = nil

@@ -11,7 +11,7 @@ import (
 // walk opens the directory at path. With create, what is missing is made; a symbolic link of this
 // layer is followed, and anything else in the way is replaced. Without, what is not there is ENOENT.
 func (a *applier) walk(path string, create bool) (*dir, error) {
-	if d := a.root.cached(path); d != nil {
+	if d := a.root.cached(path); d != nil && (!create || a.touched(d)) {
 		return d, nil
 	}
 	d, links := &a.root.top, 0
@@ -52,7 +52,7 @@ func (a *applier) walk(path string, create bool) (*dir, error) {
 func (a *applier) step(d *dir, name string, create bool) (*dir, string, error) {
 	c, err := a.root.child(d, name)
 	if err == nil {
-		return c, "", a.touch(d, name, c)
+		return c, "", a.touch(d, name, c, create)
 	}
 	if err == unix.ENOTDIR {
 		if a.follows(d, name) {
@@ -82,12 +82,22 @@ func (a *applier) follows(d *dir, name string) bool {
 }
 
 // touch notes that this layer has a directory, before the first change in it.
-func (a *applier) touch(d *dir, name string, c *dir) error {
-	if a.attrs[c.ino] != nil {
+//
+// Who only looks for the target of a hardlink makes no change in it: the directory is then not the layer's own
+// (ours), and goes with what the layer hides.
+func (a *applier) touch(d *dir, name string, c *dir, own bool) error {
+	at := a.attrs[c.ino]
+	if at != nil && (at.own || !own) {
 		return nil
 	}
-	a.mine(d, name, -1)
-	at := &dirAttr{path: c.path, mtime: c.mtime, implicit: true}
+	if own {
+		a.mine(d, name, -1)
+	}
+	if at != nil {
+		at.own = true
+		return nil
+	}
+	at = &dirAttr{path: c.path, mtime: c.mtime, implicit: true, own: own}
 	a.attrs[c.ino] = at
 	if err := a.suspendACL(c.fd, at); err != nil {
 		return err
@@ -97,6 +107,12 @@ func (a *applier) touch(d *dir, name string, c *dir) error {
 		return setMode(c.fd, c.mode|0o700)
 	}
 	return nil
+}
+
+// touched tells whether this layer has a directory.
+func (a *applier) touched(d *dir) bool {
+	at := a.attrs[d.ino]
+	return d.path == "" || at != nil && at.own
 }
 
 // implicit makes a directory that the layer has no entry for, in place of whatever is there.
@@ -123,7 +139,7 @@ func (a *applier) implicit(d *dir, name string, occupied bool) (*dir, string, er
 	if err := a.chown(d, c.fd, 0, 0); err != nil {
 		return nil, "", err
 	}
-	a.attrs[c.ino] = &dirAttr{path: c.path, mode: 0o755, chmod: a.umask&0o755 != 0, implicit: !hiding}
+	a.attrs[c.ino] = &dirAttr{path: c.path, own: true, mode: 0o755, chmod: a.umask&0o755 != 0, implicit: !hiding}
 	if c.setgid { // inherited: what is made in it must not inherit it too
 		if err := a.dropSetgid(d, name, c); err != nil {
 			return nil, "", err

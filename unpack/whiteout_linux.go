@@ -168,12 +168,13 @@ func (a *applier) resetDir(d *dir, at *dirAttr) error {
 	if err := chownError(0, 0, uid, gid, unix.Fchown(fd, uid, gid)); err != nil {
 		return err
 	}
-	*at = dirAttr{path: at.path, mode: 0o755, chmod: true, implicit: at.implicit}
+	*at = dirAttr{path: at.path, own: at.own, mode: 0o755, chmod: true, implicit: at.implicit}
 	return clearXattrs(fd)
 }
 
-// keepPlink keeps a file of AUFS's hardlink directory for the entries that link to it, without a
-// name, so that it is gone with the last of them.
+// keepPlink keeps a file of AUFS's hardlink directory for the entries that link to it. A nameless file
+// (O_TMPFILE) would do but for a layer that replaces the only link to it, and then makes another: what had a name
+// and lost it gets none again.
 func (a *applier) keepPlink(e *entry, p *payload) error {
 	if e.kind != regular {
 		return nil
@@ -182,10 +183,7 @@ func (a *applier) keepPlink(e *entry, p *payload) error {
 	if len(a.plinks) >= most {
 		return fmt.Errorf("%w: more than %d files in %s", ErrLimit, most, plinkDir)
 	}
-	fd, err := unix.Openat(a.root.top.fd, ".", unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
-	if err == unix.EOPNOTSUPP || err == unix.EISDIR || err == unix.ENOENT { // open(2): the file system, or the kernel, cannot
-		fd, err = a.reserve(fmt.Sprint(plinkDir, ".", len(a.reserved)))
-	}
+	fd, err := a.reserve(fmt.Sprint(plinkDir, ".", len(a.reserved)))
 	if err != nil {
 		return err
 	}
@@ -199,8 +197,7 @@ func (a *applier) keepPlink(e *entry, p *payload) error {
 	return a.nameless(fd, e)
 }
 
-// reserve makes a file under a name that no layer can have, for file systems without nameless ones. It
-// has the name until the layer is done.
+// reserve makes a file under a name that no layer can have. It has the name until the layer is done.
 func (a *applier) reserve(name string) (int, error) {
 	fd, err := unix.Openat(a.root.top.fd, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err == nil {

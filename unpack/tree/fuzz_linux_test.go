@@ -12,11 +12,6 @@ func FuzzModel(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		const most = 40 // entries: what meets what needs few
-		raw = raw[:min(len(raw), most*opBytes)]
-		for _, en := range []engine{{make: merged}, {stacked, true}} {
-			if diff := compare(t, raw, en); diff != "" {
-				t.Fatalf("%s%s", decodeStack(raw), diff)
-			}
-		}
+		inAllForms(t, raw[:min(len(raw), most*opBytes)])
 	})
 }

@@ -151,6 +151,11 @@ func (d *stackDecoder) attributes(e *tartest.Entry, how byte) {
 		e.PAX["mtime"] = "-3.25"
 	case 5:
 		e.PAX["SCHILY.xattr.trusted.overlay.opaque"] = "y"
+	case 6:
+		e.PAX["SCHILY.acl.access"] = "user::rw-,user:1000:r--,group::r--,mask::rw-,other::---"
+		e.Mode = 0o660 // what the ACL says of it
+	case 7:
+		e.PAX["SCHILY.acl.default"] = "user::rwx,user:1000:rwx,group::r-x,mask::rwx,other::r-x"
 	}
 	switch how >> 6 & 3 {
 	case 1:
