@@ -17,6 +17,7 @@ import (
 const (
 	compressedXZ    image.Compression = "xz"
 	compressedBzip2 image.Compression = "bzip2"
+	compressedLZMA  image.Compression = "lzma"
 )
 
 // tarBlock is the size of a tar header.
@@ -38,6 +39,8 @@ func sniff(head []byte) image.Compression {
 		return compressedXZ
 	case bytes.HasPrefix(head, []byte("BZh")):
 		return compressedBzip2
+	case bytes.HasPrefix(head, []byte{0x5d, 0, 0}): // no magic number, but what every encoder writes
+		return compressedLZMA
 	}
 	return image.Uncompressed
 }
@@ -79,7 +82,7 @@ func decompress(r io.Reader, limits Limits) (io.ReadCloser, image.Compression, e
 	case image.Zstd:
 		z, err := newZstd(br, limits.Window)
 		return z, c, err
-	case compressedXZ, compressedBzip2:
+	case compressedXZ, compressedBzip2, compressedLZMA:
 		return nil, c, fmt.Errorf("%w: %v layers are not supported; rebuild the image with gzip or zstd", ErrCompression, c)
 	}
 	return io.NopCloser(br), image.Uncompressed, nil

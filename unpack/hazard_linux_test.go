@@ -258,6 +258,10 @@ func TestHazardFormat(t *testing.T) {
 			want: map[string]string{"long/name": "file x", "short": "-", "l": "link other"},
 		},
 		{name: "H-41 bad record", layers: []entries{{{Raw: append(tartest.Header(tartest.Entry{Name: "x", Type: 'x'}, 6), append([]byte("9 a=b\n"), make([]byte, 506)...)...)}, file("f", "")}}, err: unpack.ErrTar},
+		{
+			name: "H-41 a record twice", layers: []entries{{{Raw: append(paxRaw(tartest.Record("path", "first")+tartest.Record("path", "second")), tartest.Entries(file("short", "x"))...)}}},
+			want: map[string]string{"second": "file x", "first": "-", "short": "-"},
+		},
 		{name: "H-41 NUL in a path", layers: []entries{{pax(file("f", ""), "path", "a\x00b")}}, err: unpack.ErrTar},
 		{
 			name: "GNU long names", layers: []entries{{tartest.GNULong('L', strings.Repeat("l", 200)), {Name: "x", Magic: "ustar  \x00", Body: "long"}}},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -64,6 +65,41 @@ func TestH48_full(t *testing.T) {
 		}
 		if _, err := os.Stat(target); err == nil {
 			t.Errorf("%s: the target is still there", name)
+		}
+	}
+}
+
+// TestH48_refused: other bounds of file systems, met as the kernel says them (by a filter): too many names
+// of a file, a quota. The error is typed and names the entry, and what was unpacked is removed again.
+func TestH48_refused(t *testing.T) {
+	needRoot(t)
+	want := map[string]unix.Errno{"EMLINK": unix.EMLINK, "EDQUOT": unix.EDQUOT}[os.Getenv("OCI_TEST_REFUSED")]
+	if want != 0 {
+		target := filepath.Join(t.TempDir(), "r")
+		blobs := tartest.Blobs{}
+		layers := []image.Layer{blobs.Layer(dir("d"), file("d/f", "x")), blobs.Layer(link("d/h", "d/f"), tartest.Entry{Name: "d/p", Type: '6'})}
+		_, err := unpack.Unpack(t.Context(), layers, blobs, target, unpack.Options{})
+		var typed *unpack.Error
+		if !errors.Is(err, want) || !errors.As(err, &typed) || typed.Layer != 2 || !strings.HasPrefix(typed.Subject, "d/") {
+			t.Errorf("%v", err)
+		}
+		if _, err := os.Lstat(target); err == nil {
+			t.Error("the target is still there")
+		}
+		return
+	}
+	for name, r := range map[string]tartest.Refusal{
+		"EMLINK": {Call: unix.SYS_LINKAT, Errno: unix.EMLINK},
+		"EDQUOT": {Call: unix.SYS_MKNODAT, Errno: unix.EDQUOT, Arg: 2, Mask: unix.S_IFIFO},
+	} {
+		cmd := exec.Command("/proc/self/exe", "-test.run=^TestH48_refused$")
+		cmd.Env = append(os.Environ(), "OCI_TEST_REFUSED="+name)
+		var out strings.Builder
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := tartest.RunWithout(cmd, r); errors.Is(err, errors.ErrUnsupported) {
+			t.Skip(err)
+		} else if err != nil {
+			t.Errorf("%s: %v\n%s", name, err, out.String())
 		}
 	}
 }

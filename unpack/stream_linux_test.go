@@ -91,6 +91,8 @@ func TestHazardStreams(t *testing.T) {
 		{name: "H-66 gzip that is zstd", mediaType: tgz, blob: zs, tar: tar, warn: true},
 		{name: "H-66 plain that is gzip", mediaType: ttar, blob: gz, tar: tar, warn: true},
 		{name: "H-68 xz", mediaType: tgz, blob: []byte("\xfd7zXZ\x00\x00\x04"), tar: tar, err: unpack.ErrCompression},
+		{name: "H-68 lzma", mediaType: tgz, blob: []byte("\x5d\x00\x00\x80\x00\xff\xff\xff\xff\xff\xff\xff\xff\x00"), tar: tar, err: unpack.ErrCompression},
+		{name: "H-63 gzip in gzip", mediaType: tgz, blob: tartest.Gzip(tartest.Gzip(bomb)), tar: tartest.Gzip(bomb), err: unpack.ErrTar},
 		{name: "H-68 bzip2", mediaType: tgz, blob: []byte("BZh91AY&SY"), tar: tar, err: unpack.ErrCompression},
 		{name: "H-71 DiffID", mediaType: tgz, blob: gz, tar: []byte("other"), err: unpack.ErrDiffID},
 		{name: "H-71 DiffID of a plain layer", mediaType: ttar, blob: tar, tar: []byte("other"), err: unpack.ErrDiffID},
