@@ -77,8 +77,9 @@ type IDMap struct {
 // Options direct an unpacking. The zero value is the safe default: owners as in the image,
 // default limits, an error for what cannot be represented.
 type Options struct {
-	// UIDMap and GIDMap translate owners; an id outside is ErrOwner. Nil leaves ids as they are.
-	// Inside a user namespace leave them nil: the kernel translates.
+	// UIDMap and GIDMap translate owners, the ids in ACLs and the root of file capabilities; an id outside is
+	// ErrOwner, a map that no user namespace could have ErrIDMap. Nil leaves ids as they are. Inside a user
+	// namespace ids on disk are those inside, which the kernel translates.
 	UIDMap, GIDMap []IDMap
 	// SingleID gives everything to the user and group of this process, whatever the image says:
 	// for a user namespace with one id only, or no privileges at all.
