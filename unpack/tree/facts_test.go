@@ -63,6 +63,7 @@ type facts struct {
 	odd         bool            // a name of a whiteout that is none
 	twice       map[string]bool // names that a layer has more than once
 	libarchive  bool
+	acls        bool // records of ACLs as text
 	hiddenLink  bool // a hardlink to a name that the layer hides as well
 }
 
@@ -105,6 +106,7 @@ func (s stack) facts() facts {
 			}
 			f.bare = f.bare || base == ".wh."
 			f.odd = f.odd || strings.HasPrefix(name, ".wh.") && (e.Type == '5' || dir != "")
+			f.acls = f.acls || e.PAX["SCHILY.acl.access"]+e.PAX["SCHILY.acl.default"] != ""
 			f.libarchive = f.libarchive || e.PAX["LIBARCHIVE.xattr.security.capability"] != ""
 		}
 		for _, e := range entries {

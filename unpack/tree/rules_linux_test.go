@@ -109,7 +109,7 @@ func TestOracleUmoci(t *testing.T) {
 // run compares random stacks, half of them with an entry for each directory, and counts what explains the differences.
 func run(t *testing.T, o oracle, n int) {
 	counts := map[string]int{}
-	failures, tried := 0, seeds(n)
+	failures, alike, tried := 0, 0, seeds(n)
 	for seed := range tried {
 		raw := randomStack(rand.New(rand.NewPCG(uint64(seed), 3)))
 		form := func(raw []byte) stack {
@@ -127,8 +127,12 @@ func run(t *testing.T, o oracle, n int) {
 		}
 		used, left := o.explain(t, form(raw))
 		slices.Sort(used)
-		for _, name := range slices.Compact(used) {
+		used = slices.Compact(used)
+		for _, name := range used {
 			counts[name]++
+		}
+		if len(used) == 1 && (used[0] == "same" || used[0] == timesOfDirectories) {
+			alike++
 		}
 		if left == "" {
 			continue
@@ -149,10 +153,13 @@ func run(t *testing.T, o oracle, n int) {
 		}
 		t.Logf("%4d of %d stacks: %s%s", n, tried, name, clause)
 	}
-	if counts["same"] == 0 {
+	t.Logf("%4d of %d stacks: nothing but times of directories", alike, tried)
+	if alike == 0 {
 		t.Error("no stack gave the same tree")
 	}
 }
+
+const timesOfDirectories = "a directory has the time of the last change in it"
 
 // commonRules are those of both.
 func commonRules() []rule {
@@ -164,7 +171,7 @@ func commonRules() []rule {
 			},
 		},
 		{
-			name: "a directory has the time of the last change in it", clause: "layer.md#file-attributes (mtime)",
+			name: timesOfDirectories, clause: "layer.md#file-attributes (mtime)",
 			change: func(_ facts, c tree.Change, what string) bool { return justNow(c, what) },
 		},
 		{
@@ -179,6 +186,12 @@ func commonRules() []rule {
 			name: "libarchive's records of xattrs are not known", clause: "layer.md#file-attributes (xattrs)",
 			change: func(f facts, _ tree.Change, what string) bool {
 				return f.libarchive && what == `xattr "security.capability" removed`
+			},
+		},
+		{
+			name: "ACLs as text, as star writes them, are not known (GNU tar: without --acls)", clause: "layer.md#file-attributes (xattrs)",
+			change: func(f facts, _ tree.Change, what string) bool {
+				return f.acls && strings.HasPrefix(what, `xattr "system.posix_acl_`) && strings.HasSuffix(what, `" removed`)
 			},
 		},
 		{
