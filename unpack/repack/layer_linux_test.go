@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +20,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/unpack"
 	"github.com/oci-pipeline/oci/unpack/repack"
+	"github.com/oci-pipeline/oci/unpack/tartest"
 	"github.com/oci-pipeline/oci/unpack/tree"
 )
 
@@ -211,5 +214,41 @@ func TestGNUTar(t *testing.T) {
 	}
 	if d := diff(read(t, to), read(t, dir)); len(d) > 0 {
 		t.Errorf("GNU tar made another tree:\n%s", lines(d))
+	}
+}
+
+// TestContent_unknown: a file whose sum no log has, as one that is sparse in the tar, is not taken for unchanged; one
+// that changes meanwhile is an error; and logs that are not there are told.
+func TestContent_unknown(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/f", "1")
+	before, after := read(t, dir), read(t, dir)
+	if _, known, err := (repack.Sums{}).Content(context.Background(), open(t, dir), before, after); known || err != nil {
+		t.Errorf("known %v, %v", known, err)
+	}
+	blobs := tartest.Blobs{}
+	layer := blobs.Layer(tartest.File("f", "1"))
+	gone := func(image.Layer) (io.ReadCloser, error) { return nil, fs.ErrNotExist }
+	if _, err := repack.ReadSums(context.Background(), []image.Layer{layer}, gone, unpack.Limits{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+	logs, target := logStore{}, filepath.Join(t.TempDir(), "r")
+	if _, err := unpack.Unpack(context.Background(), []image.Layer{layer}, blobs, target, unpack.Options{Logs: logs.create, SingleID: os.Geteuid() != 0}); err != nil {
+		t.Fatal(err)
+	}
+	sums, err := repack.ReadSums(context.Background(), []image.Layer{layer}, logs.open, unpack.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err = tree.OfLayers(context.Background(), []image.Layer{layer}, nil, tree.Options{Logs: logs.open})
+	if err != nil {
+		t.Fatal(err)
+	}
+	after = read(t, target)
+	if err := os.Truncate(target+"/f", 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := sums.Content(context.Background(), open(t, target), before, after); !errors.Is(err, repack.ErrChanged) {
+		t.Errorf("changed meanwhile: %v", err)
 	}
 }
