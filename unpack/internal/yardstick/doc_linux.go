@@ -7,6 +7,6 @@
 // the tar, and makes the files: mkdir, open, write, time and close, and mode and owner where they are
 // not those that a new file has. That is the limit "inflate + sha256 + bare writes of the same
 // bytes and files" of a processor without a second core. What it leaves out is what makes an unpacker: it
-// trusts names and joins them to paths, keeps no record, follows links, checks no sums, and of
-// attributes knows but mode, owner and time. Whiteouts remove files.
+// uses paths and follows links, inside a chroot, keeps no record, compares no digests, and of
+// attributes knows but mode, owner and time. Whiteouts remove files. It needs root.
 package main

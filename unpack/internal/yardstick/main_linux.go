@@ -50,16 +50,36 @@ func unpack(layout, dir string) error {
 	if err := readJSON(blobPath(layout, index.Manifests[0].Digest), &manifest); err != nil {
 		return err
 	}
-	if err := errors.Join(os.Mkdir(dir, 0o755), os.Chdir(dir)); err != nil {
+	var blobs []*os.File
+	for _, layer := range manifest.Layers {
+		f, err := os.Open(blobPath(layout, layer.Digest))
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		blobs = append(blobs, f)
+	}
+	if err := enter(dir); err != nil {
 		return err
 	}
-	unix.Umask(0)
-	for _, layer := range manifest.Layers {
-		if err := apply(blobPath(layout, layer.Digest)); err != nil {
-			return fmt.Errorf("%s: %w", layer.Digest, err)
+	for _, f := range blobs {
+		if err := apply(f); err != nil {
+			return fmt.Errorf("%s: %w", f.Name(), err)
 		}
 	}
 	return nil
+}
+
+// enter makes dir and takes it for the root, so that no name and no link in the image leads out of it.
+func enter(dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	if err := unix.Chroot(dir); err != nil {
+		return fmt.Errorf("chroot: %w", err)
+	}
+	unix.Umask(0)
+	return os.Chdir("/")
 }
 
 func readJSON(name string, v any) error {
@@ -75,12 +95,7 @@ func blobPath(layout string, d digest.Digest) string {
 }
 
 // apply makes the files of a layer in the current directory.
-func apply(name string) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
+func apply(f *os.File) error {
 	blob, plain := sha256.New(), sha256.New()
 	br := bufio.NewReaderSize(io.TeeReader(f, blob), 256<<10)
 	magic, err := br.Peek(4)
