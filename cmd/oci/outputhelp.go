@@ -36,6 +36,18 @@ diff gives what differs:
                 what is different, old and new: type, mode, uid, gid, size, digest, mtime, layer
   config        with --config: field, kind, old and new
 
+verify gives these:
+
+  ref, manifest, id   the image: its name, and the digests of manifest and config
+  rootfs, recorded    the directory, and whether the store has a record of its unpacking
+  level, verified     what was asked for, and whether it was proved
+  changed, missing, extra   how many paths; changes, each: path (quoted if it is not UTF-8, then with raw, base64), kind, what
+  unread              paths that could not be read, with the error
+  layers              of each: diffID, state (proved, differs, unproved, not read), rebuilt, hidden (files that come from the
+                      blob), and the error; of an image also digest and unpacked
+  problems            what is wrong besides; mounts that were not looked into; leftOut, differences that the unpacking left
+  paths, files, bytes on disk, compared, and of these
+
 --digestfile FILE writes the digest alone, without an end of line, as other tools do.
 
 --progress is auto (bars on a terminal, else plain), tty, plain (a line for each blob, and every 10 s or 10 % of a
