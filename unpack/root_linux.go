@@ -49,10 +49,15 @@ type dir struct {
 }
 
 // OpenRoot opens an existing directory. Symbolic links in dir are followed: it is the caller's.
-func OpenRoot(path string) (*Root, error) {
-	fd, err := retry(func() (int, error) {
-		return unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	})
+func OpenRoot(path string) (*Root, error) { return openRoot(path, true) }
+
+// openRoot is OpenRoot; without follow dir itself must be no symbolic link.
+func openRoot(path string, follow bool) (*Root, error) {
+	flags := unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC
+	if !follow {
+		flags |= unix.O_NOFOLLOW
+	}
+	fd, err := retry(func() (int, error) { return unix.Open(path, flags, 0) })
 	if err != nil {
 		return nil, &Error{Op: "open", Subject: path, Err: err}
 	}

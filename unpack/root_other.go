@@ -48,6 +48,10 @@ func (r *Root) CheckSpace(context.Context, []image.Layer, Blobs, Limits) error {
 
 type target struct{}
 
+func openRoot(path string, _ bool) (*Root, error) { return OpenRoot(path) }
+
+func (r *Root) empty() (bool, error) { return false, errors.ErrUnsupported }
+
 func (r *Root) remember() (*target, error) { return nil, errors.ErrUnsupported }
 
 func (r *Root) restore(*target) error { return errors.ErrUnsupported }

@@ -1,7 +1,10 @@
 package unpack
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -11,6 +14,21 @@ import (
 type target struct {
 	st     unix.Stat_t
 	xattrs map[string]string
+}
+
+// empty tells whether there is nothing in the root.
+func (r *Root) empty() (bool, error) {
+	fd, err := unix.Openat(r.top.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false, err
+	}
+	f := os.NewFile(uintptr(fd), ".")
+	defer f.Close()
+	names, err := f.Readdirnames(1)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return len(names) == 0, err
 }
 
 // remember notes what the root is.

@@ -117,14 +117,23 @@ func makeTarget(dir string) (bool, error) {
 
 // openTarget opens the target and notes what it is.
 func openTarget(dir string, made bool) (*Root, *target, error) {
-	root, err := OpenRoot(dir)
+	root, err := openRoot(dir, !made)
 	if err != nil && made {
 		return nil, nil, errors.Join(err, os.Remove(dir))
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	before, err := root.remember()
+	// What was looked at by its name may have been replaced since, in a directory that others can write to: what is emptied after a
+	// failure must be what was found empty.
+	empty, err := root.empty()
+	if err == nil && !empty {
+		err = ErrNotEmpty
+	}
+	var before *target
+	if err == nil {
+		before, err = root.remember()
+	}
 	if err != nil {
 		root.Close()
 		return nil, nil, &Error{Op: "unpack", Subject: dir, Err: err}
