@@ -33,7 +33,7 @@ func (a *app) registerCompletion(cmd *cobra.Command) {
 		}
 		for flag, values := range map[string][]string{
 			"progress": {"auto", "tty", "plain", "json", "none"}, "format": {"text", "json"}, "policy": pullPolicies(), "pull": {pullMissing, pullAlways, pullNever},
-			"devices": {string(devicesError), string(devicesSkip), string(devicesBind)},
+			"devices":   {string(devicesError), string(devicesSkip), string(devicesBind)},
 			"log-level": {"debug", "info", "warn", "error"}, "log-format": {"text", "json"}, "sort": {sortName, sortSemver}, "compression": {"gzip", "zstd", "none"},
 			"platform": {"linux/amd64", "linux/arm64", "linux/arm/v7", "linux/386", "linux/ppc64le", "linux/riscv64", "linux/s390x"},
 		} {

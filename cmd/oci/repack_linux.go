@@ -9,12 +9,14 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-pipeline/oci/bundle"
 	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/image/store"
 	"github.com/oci-pipeline/oci/runtime"
+	"github.com/oci-pipeline/oci/unpack"
 	"github.com/oci-pipeline/oci/unpack/snapshot"
 	"github.com/oci-pipeline/oci/unpack/tree"
 )
@@ -66,12 +68,29 @@ func (a *app) changedContainer(ctx context.Context, s *store.Store, f *repackFla
 	}
 	root.tree = tree.DirOptions{UIDMap: uids, GIDMap: gids, SingleID: singleID()}
 	if b, err := bundle.Load(dir.path); err == nil {
-		for _, m := range b.Spec.Mounts { // their mount points may have been made for this container
-			root.masks = append(root.masks, filepath.Clean("/"+m.Destination))
-		}
+		root.ranAs(b.Spec)
 	}
 	root.dir, err = a.containerRoot(ctx, s, dir, root.base)
 	return root, err
+}
+
+// ranAs takes from the config of a container what the image need not know: mount points may have been made for it, and
+// with id maps what it wrote belongs to ids of the host. Files of the image that it did not touch have the image's own
+// ids then, which are not among those of the host that it was given.
+func (r *changedRoot) ranAs(spec *specs.Spec) {
+	for _, m := range spec.Mounts {
+		r.masks = append(r.masks, filepath.Clean("/"+m.Destination))
+	}
+	if spec.Linux == nil || rootless() || r.tree.UIDMap != nil {
+		return // the maps of a user who is not root are those of this process
+	}
+	idMaps := func(list []specs.LinuxIDMapping) (maps []unpack.IDMap) {
+		for _, m := range list {
+			maps = append(maps, unpack.IDMap(m))
+		}
+		return maps
+	}
+	r.tree.UIDMap, r.tree.GIDMap = idMaps(spec.Linux.UIDMappings), idMaps(spec.Linux.GIDMappings)
 }
 
 // containerRoot opens the root file system of a container that has ended.
