@@ -168,10 +168,7 @@ func (l *bundleLayout) letIn(dir string) error {
 		if m.ContainerID != 0 {
 			continue
 		}
-		if err := os.Chown(dir, -1, int(m.HostID)); err != nil {
-			return fmt.Errorf("bundle: %w", err)
-		}
-		if err := os.Chmod(dir, 0o710); err != nil {
+		if err := openTo(dir, int(m.HostID)); err != nil {
 			return fmt.Errorf("bundle: %w", err)
 		}
 	}
