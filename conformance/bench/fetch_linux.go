@@ -43,7 +43,7 @@ func fetchWorks(ctx context.Context, o options) ([]work, func(), error) {
 			continue // an image that is not on this machine
 		}
 		ref := addr + "/" + shape.name + ":latest"
-		push := exec.CommandContext(ctx, "skopeo", "copy", "--dest-tls-verify=false", "oci:"+layout+":latest", "docker://"+ref)
+		push := exec.CommandContext(ctx, "skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", "oci:"+layout+":latest", "docker://"+ref)
 		if out, err := push.CombinedOutput(); err != nil {
 			stop()
 			return nil, nil, fmt.Errorf("skopeo copy: %w: %s", err, out)
@@ -97,7 +97,7 @@ type fetcher struct {
 func fetchers() []fetcher {
 	return []fetcher{
 		{"skopeo", "skopeo", func(_, ref, dir string) []string {
-			return []string{"copy", "-q", "--src-tls-verify=false", "docker://" + ref, "oci:" + dir + ":latest"}
+			return []string{"--insecure-policy", "copy", "-q", "--src-tls-verify=false", "docker://" + ref, "oci:" + dir + ":latest"}
 		}},
 		{"crane", "crane", func(_, ref, dir string) []string { return []string{"pull", "--insecure", "--format=oci", ref, dir} }},
 		{"regctl", "regctl", func(addr, ref, dir string) []string {

@@ -37,7 +37,7 @@ func linkWorks(ctx context.Context, o options) ([]work, func(), error) {
 			continue // an image that is not on this machine
 		}
 		ref := r.addr + "/" + shape.name + ":latest"
-		push := exec.CommandContext(ctx, "skopeo", "copy", "--dest-tls-verify=false", "oci:"+layout+":latest", "docker://"+ref)
+		push := exec.CommandContext(ctx, "skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", "oci:"+layout+":latest", "docker://"+ref)
 		if err := l.server.run(func() error { return push.Run() }); err != nil {
 			stop()
 			return nil, nil, fmt.Errorf("skopeo copy: %w", err)

@@ -24,18 +24,22 @@ func unpackWorks(ctx context.Context, o options) ([]work, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return []work{o.unpackWork(ctx, "python from a layout", layout, 5, 2)}, nil, nil
+	return []work{o.unpackWork(ctx, "python from a layout", layout, 4, 2)}, nil, nil
 }
 
 // bigWorks does the same for images made of this machine's files: many bytes, and many files.
 func bigWorks(ctx context.Context, o options) ([]work, func(), error) {
+	rounds := 1 // a round takes half a minute
+	if o.only != "" {
+		rounds = 3
+	}
 	var works []work
 	for _, image := range o.bigImages() {
 		layout, title, err := image.ensure(ctx, o)
 		if err != nil {
 			return nil, nil, err
 		}
-		works = append(works, o.unpackWork(ctx, title, layout, 3, 1))
+		works = append(works, o.unpackWork(ctx, title, layout, rounds, 1))
 	}
 	return works, nil, nil
 }
