@@ -1,6 +1,8 @@
 package mtree
 
 import (
+	"context"
+	"os"
 	"path"
 
 	"github.com/opencontainers/go-digest"
@@ -26,11 +28,25 @@ type File struct {
 }
 
 // OfTree gives the files of an image. The digests are there if the tree was made with content.
-func OfTree(t *tree.Tree) *File {
+func OfTree(t *tree.Tree) *File { return filesOf(t, ofNode) }
+
+// OfDir reads the files in an open directory as they are on disk, as tree.OfDir does. With content, files are
+// hashed. Unlike the tree of an image the manifest has all xattrs that this process may see, also those that
+// belong to the host.
+func OfDir(ctx context.Context, dir *os.File, content bool) (*File, error) {
+	t, err := tree.OfDir(ctx, dir, tree.DirOptions{Content: content, AsIs: true})
+	if err != nil {
+		return nil, err
+	}
+	return filesOf(t, onDisk), nil
+}
+
+// filesOf gives the files of a tree in the order of a manifest.
+func filesOf(t *tree.Tree, of func(name string, n *tree.Node) *File) *File {
 	open := map[string]*File{} // directories
 	var root *File
 	_ = t.Walk(func(p string, n *tree.Node) error { // in order, a directory first; no error is given
-		f := ofNode(path.Base(p), n)
+		f := of(path.Base(p), n)
 		if p == "" {
 			f.name, root = ".", f
 		} else {
@@ -46,6 +62,13 @@ func OfTree(t *tree.Tree) *File {
 		return nil
 	})
 	return root
+}
+
+// onDisk is a file with the size and the links that the disk has.
+func onDisk(name string, n *tree.Node) *File {
+	f := ofNode(name, n)
+	f.size, f.links = n.Size, n.Links
+	return f
 }
 
 func ofNode(name string, n *tree.Node) *File {

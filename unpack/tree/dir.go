@@ -17,6 +17,9 @@ type DirOptions struct {
 	// SingleID says that the directory was unpacked with one id for all: owners are taken from the xattr
 	// user.rootlesscontainers, which is not in the tree then, and are 0:0 without.
 	SingleID bool
+	// AsIs gives what an image says nothing about too: all xattrs that this process may see, sizes of directories,
+	// and [Node.Links].
+	AsIs bool
 	// Entries bounds the paths, and Depth the components of one; 0 is the default of unpack.Limits, negative none. Each
 	// level costs a descriptor. What is deeper is not looked into: unpack.ErrLimit, see Failed.
 	Entries int64
@@ -30,8 +33,9 @@ type DirOptions struct {
 }
 
 // OfDir reads the tree in an open directory, through descriptors only. No symbolic link is followed, no
-// mount is crossed: of a directory that something is mounted on, what is mounted is seen as an
-// empty directory, with a warning and [Node.Mount]. A name that vanishes meanwhile was never there. Xattrs that belong to the host or to overlayfs are left out.
+// mount is crossed: what something is mounted on is seen without content, as an empty directory or a file
+// without digest, with a warning and [Node.Mount]. A name that vanishes meanwhile was never there. Xattrs that belong to
+// the host or to overlayfs are left out; ids in ACLs and file capabilities are those of the image, as owners are.
 func OfDir(ctx context.Context, dir *os.File, o DirOptions) (*Tree, error) {
 	limits := unpack.Limits{Entries: o.Entries, Depth: o.Depth}.WithDefaults()
 	o.Entries, o.Depth = limits.Entries, limits.Depth

@@ -2,18 +2,14 @@ package tree
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	goruntime "runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
-	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-pipeline/oci/unpack"
@@ -29,9 +25,6 @@ type scan struct {
 	hash   *hashers        // nil without Content
 }
 
-// inode names a file.
-type inode struct{ dev, ino uint64 }
-
 func ofDir(ctx context.Context, dir *os.File, o DirOptions) (_ *Tree, err error) {
 	s := &scan{o: o, tree: &Tree{}, inodes: map[inode]*Node{}, buf: make([]byte, 64<<10), links: make([]byte, unix.PathMax)}
 	if o.Content {
@@ -46,12 +39,11 @@ func ofDir(ctx context.Context, dir *os.File, o DirOptions) (_ *Tree, err error)
 	if err != nil {
 		return nil, readError("", err)
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		unix.Close(fd)
-		return nil, readError("", err)
+	st, err := lookAt(fd, "", unix.AT_EMPTY_PATH)
+	var n *Node
+	if err == nil {
+		n, err = s.node(fd, ".", &st)
 	}
-	n, err := s.node(fd, ".", &st)
 	if err != nil {
 		unix.Close(fd)
 		return nil, readError("", err)
@@ -110,8 +102,7 @@ func (s *scan) child(ctx context.Context, parent int, name, path string, dir *No
 	if s.o.Skip != nil && s.o.Skip(path) {
 		return nil
 	}
-	var st unix.Stat_t
-	err := unix.Fstatat(parent, name, &st, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT)
+	st, err := lookAt(parent, name, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT)
 	if err == unix.ENOENT || dir.children[name] != nil { // it has gone, or is listed again after a rename
 		return nil
 	}
@@ -121,9 +112,9 @@ func (s *scan) child(ctx context.Context, parent int, name, path string, dir *No
 	if s.tree.len++; int64(s.tree.len) > s.o.Entries {
 		return fmt.Errorf("%w: more than %d paths", unpack.ErrLimit, s.o.Entries)
 	}
-	isDir := st.Mode&unix.S_IFMT == unix.S_IFDIR
-	if st.Nlink > 1 && !isDir {
-		if n := s.inodes[inode{st.Dev, st.Ino}]; n != nil {
+	isDir := st.mode&unix.S_IFMT == unix.S_IFDIR
+	if st.links > 1 && !isDir && !st.mounted {
+		if n := s.inodes[st.inode]; n != nil {
 			n.Names++
 			dir.children[name] = n
 			return nil
@@ -140,35 +131,47 @@ func (s *scan) child(ctx context.Context, parent int, name, path string, dir *No
 	n.Names = 1
 	dir.children[name] = n
 	switch {
+	case st.mounted:
+		s.mounted(path, n)
+		return nil
 	case isDir:
 		return s.subdirectory(ctx, parent, name, path, n, &st)
-	case st.Nlink > 1:
-		s.inodes[inode{st.Dev, st.Ino}] = n
+	case st.links > 1:
+		s.inodes[st.inode] = n
 	}
-	if s.hash != nil && n.Kind == unpack.Regular {
-		return s.failed(path, s.content(parent, name, path, n, &st))
+	if s.hash == nil || n.Kind != unpack.Regular {
+		return nil
 	}
-	return nil
+	err = s.content(parent, name, path, n, &st)
+	if err == unix.EXDEV {
+		s.mounted(path, n)
+		return nil
+	}
+	return s.failed(path, err)
+}
+
+// mounted notes that what is at a path is not of the tree.
+func (s *scan) mounted(path string, n *Node) {
+	n.Mount = true
+	if s.o.Logger != nil {
+		s.o.Logger.Warn("what is mounted is not looked into", "path", fmt.Sprintf("%q", path))
+	}
 }
 
 // subdirectory reads what is in the directory n, unless it is too deep, or something is mounted on it.
-func (s *scan) subdirectory(ctx context.Context, parent int, name, path string, n *Node, st *unix.Stat_t) error {
+func (s *scan) subdirectory(ctx context.Context, parent int, name, path string, n *Node, st *seen) error {
 	if int64(strings.Count(path, "/")+1) >= s.o.Depth {
 		return s.failed(path, fmt.Errorf("%w: more than %d components", unpack.ErrLimit, s.o.Depth))
 	}
 	fd, err := openBelow(parent, name, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err == unix.EXDEV {
-		n.Mount = true
-		if s.o.Logger != nil {
-			s.o.Logger.Warn("a mounted directory is not looked into", "path", fmt.Sprintf("%q", path))
-		}
+		s.mounted(path, n)
 		return nil
 	}
 	if err != nil {
 		return s.failed(path, err)
 	}
-	var now unix.Stat_t
-	if err := unix.Fstat(fd, &now); err != nil || now.Ino != st.Ino || now.Dev != st.Dev {
+	if now, err := lookAt(fd, "", unix.AT_EMPTY_PATH); err != nil || now.inode != st.inode {
 		unix.Close(fd)
 		return s.failed(path, errors.Join(err, errChanging))
 	}
@@ -178,16 +181,20 @@ func (s *scan) subdirectory(ctx context.Context, parent int, name, path string, 
 // errChanging: what was looked at is not what was opened.
 var errChanging = errors.New("the tree is being changed")
 
-// content has a file hashed. What is opened is the file that was looked at, or it is an error.
-func (s *scan) content(parent int, name, path string, n *Node, st *unix.Stat_t) error {
-	fd, err := unix.Openat(parent, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+// content has a file hashed. What is opened is the file that was looked at, or it is an error: who races
+// with a FIFO or a device does not get it opened, which alone can act. EXDEV: something is mounted on it.
+func (s *scan) content(parent int, name, path string, n *Node, st *seen) error {
+	handle, err := openBelow(parent, name, unix.O_PATH)
 	if err != nil {
 		return err
 	}
-	var now unix.Stat_t
-	if err := unix.Fstat(fd, &now); err != nil || now.Ino != st.Ino || now.Mode&unix.S_IFMT != unix.S_IFREG {
-		unix.Close(fd)
+	defer unix.Close(handle)
+	if now, err := lookAt(handle, "", unix.AT_EMPTY_PATH); err != nil || now.inode != st.inode || now.mode&unix.S_IFMT != unix.S_IFREG {
 		return errors.Join(err, errChanging)
+	}
+	fd, err := unix.Open("/proc/self/fd/"+strconv.Itoa(handle), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
 	}
 	s.hash.jobs <- job{os.NewFile(uintptr(fd), path), n}
 	return nil
@@ -229,14 +236,17 @@ func openOnDevice(parent int, name string, flags uint64) (int, error) {
 }
 
 // node gives the file that name in a directory is.
-func (s *scan) node(parent int, name string, st *unix.Stat_t) (*Node, error) {
+func (s *scan) node(parent int, name string, st *seen) (*Node, error) {
 	n := &Node{
-		Mode: st.Mode & 0o7777, UID: imageID(s.o.UIDMap, st.Uid), GID: imageID(s.o.GIDMap, st.Gid),
-		Sec: st.Mtim.Sec, Nsec: int32(st.Mtim.Nsec), Position: -1,
+		Mode: st.mode & 0o7777, UID: imageID(s.o.UIDMap, st.uid), GID: imageID(s.o.GIDMap, st.gid),
+		Sec: st.sec, Nsec: st.nsec, Position: -1,
 	}
-	switch st.Mode & unix.S_IFMT {
+	if s.o.AsIs {
+		n.Size, n.Links = st.size, st.links
+	}
+	switch st.mode & unix.S_IFMT {
 	case unix.S_IFREG:
-		n.Kind, n.Size = unpack.Regular, st.Size
+		n.Kind, n.Size = unpack.Regular, st.size
 	case unix.S_IFDIR:
 		n.Kind = unpack.Directory
 	case unix.S_IFLNK:
@@ -248,10 +258,10 @@ func (s *scan) node(parent int, name string, st *unix.Stat_t) (*Node, error) {
 		n.Link = string(s.links[:m])
 	case unix.S_IFCHR, unix.S_IFBLK:
 		n.Kind = unpack.CharDevice
-		if st.Mode&unix.S_IFMT == unix.S_IFBLK {
+		if st.mode&unix.S_IFMT == unix.S_IFBLK {
 			n.Kind = unpack.BlockDevice
 		}
-		n.Major, n.Minor = unix.Major(st.Rdev), unix.Minor(st.Rdev)
+		n.Major, n.Minor = st.major, st.minor
 	case unix.S_IFIFO:
 		n.Kind = unpack.FIFO
 	default:
@@ -275,11 +285,11 @@ func (s *scan) xattrs(parent int, name string, n *Node) error {
 		return err
 	}
 	for x := range strings.SplitSeq(strings.TrimSuffix(string(s.buf[:size]), "\x00"), "\x00") {
-		if unpack.HostXattr(x) && !(s.o.SingleID && x == unpack.OwnerXattr) {
+		if unpack.HostXattr(x) && !s.o.AsIs && !(s.o.SingleID && x == unpack.OwnerXattr) {
 			continue
 		}
 		m, err := unix.Lgetxattr(path, x, s.buf)
-		if err == unix.ENODATA {
+		if err == unix.ENODATA || err == unix.ENOTSUP {
 			continue // removed meanwhile, or for other eyes only
 		}
 		if err != nil {
@@ -292,62 +302,8 @@ func (s *scan) xattrs(parent int, name string, n *Node) error {
 				continue
 			}
 		}
-		n.Xattrs = append(n.Xattrs, unpack.Xattr{Name: x, Value: value})
+		n.Xattrs = append(n.Xattrs, unpack.Xattr{Name: x, Value: s.o.imageXattr(x, value)})
 	}
 	slices.SortFunc(n.Xattrs, func(a, b unpack.Xattr) int { return strings.Compare(a.Name, b.Name) })
 	return nil
-}
-
-// hashers hash files beside the walk.
-type hashers struct {
-	jobs chan job
-	wg   sync.WaitGroup
-	once sync.Once
-	err  error
-	ctx  context.Context //nolint:containedctx // lives as long as one call
-}
-
-// job is a file to hash; who hashes it closes it.
-type job struct {
-	file *os.File
-	node *Node
-}
-
-func startHashers(ctx context.Context) *hashers {
-	h := &hashers{jobs: make(chan job, 16), ctx: ctx}
-	for range min(goruntime.GOMAXPROCS(0), 8) {
-		h.wg.Go(h.run)
-	}
-	return h
-}
-
-func (h *hashers) run() {
-	buf := make([]byte, 128<<10)
-	for j := range h.jobs {
-		if err := h.sum(j, buf); err != nil {
-			h.once.Do(func() { h.err = readError(j.file.Name(), err) })
-		}
-	}
-}
-
-func (h *hashers) sum(j job, buf []byte) error {
-	defer j.file.Close()
-	if err := context.Cause(h.ctx); err != nil {
-		return err
-	}
-	sum := sha256.New()
-	// The file is read bare: io.Copy would find ways around the buffer.
-	n, err := io.CopyBuffer(sum, struct{ io.Reader }{j.file}, buf)
-	if err == nil && n != j.node.Size {
-		err = errors.New("the file is being changed")
-	}
-	j.node.Digest = digest.NewDigest(digest.SHA256, sum)
-	return err
-}
-
-// wait ends the hashers and gives the first error.
-func (h *hashers) wait() error {
-	close(h.jobs)
-	h.wg.Wait()
-	return h.err
 }

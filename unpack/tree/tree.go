@@ -30,8 +30,10 @@ type Node struct {
 	// Position is the place of that entry in the tar-split log of its layer, -1 if not known.
 	Position int
 	Implicit bool // a directory that no layer has an entry for
-	Mount    bool // something is mounted on the directory, and not looked into
+	Mount    bool // something is mounted there, and not looked into: nothing is known
 	Names    int  // how many names the file has in the tree; 1 for a directory
+	// Links is how many names the disk says that there are, also outside of the tree; 0 if that was not asked for.
+	Links uint64
 
 	children map[string]*Node
 }

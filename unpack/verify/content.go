@@ -40,8 +40,8 @@ func (v *verifier) pair() (hash []compared, twins [][2]compared) {
 			return nil
 		}
 		on := v.got.Lookup(path)
-		if on == nil || on.Kind != unpack.Regular || on.Size != n.Size {
-			return nil // told already; another name of the file may be what it was
+		if on == nil || on.Mount || on.Kind != unpack.Regular || on.Size != n.Size {
+			return nil // told already, or not seen; another name of the file may be what it was
 		}
 		c := compared{path, n, on}
 		if n.Names > 1 {

@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"encoding/binary"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,64 +78,3 @@ func (v *verifier) notHeld(kind unpack.Kind, what string) bool {
 
 // deviceLeftOut is unpack's word for devices that were not made.
 const deviceLeftOut = "device"
-
-// unmapXattrs gives the ACLs and file capabilities of the tree on disk as the image would say them: their ids were mapped
-// as those of owners (acl(5), capabilities(7)).
-func (v *verifier) unmapXattrs() {
-	how := v.o.How
-	if how.UIDMap == nil && how.GIDMap == nil {
-		return
-	}
-	seen := map[*tree.Node]bool{}
-	_ = v.got.Walk(func(_ string, n *tree.Node) error { // the function gives no error
-		if seen[n] {
-			return nil
-		}
-		seen[n] = n.Names > 1
-		for i, x := range n.Xattrs {
-			switch x.Name {
-			case "security.capability":
-				n.Xattrs[i].Value = unmapCapability(x.Value, how.UIDMap)
-			case "system.posix_acl_access", "system.posix_acl_default":
-				n.Xattrs[i].Value = unmapACL(x.Value, how)
-			}
-		}
-		return nil
-	})
-}
-
-// unmapCapability turns revision 3 of a capability, if it is for the root of the map, into revision 2.
-func unmapCapability(value string, uids []unpack.IDMap) string {
-	const mask, rev2, rev3 = 0xff000000, 0x02000000, 0x03000000 // linux/capability.h, VFS_CAP_REVISION_*
-	b := []byte(value)
-	if len(b) != 24 || binary.LittleEndian.Uint32(b)&mask != rev3 || unmapID(uids, binary.LittleEndian.Uint32(b[20:])) != 0 {
-		return value
-	}
-	binary.LittleEndian.PutUint32(b, binary.LittleEndian.Uint32(b)&^uint32(mask)|rev2)
-	return string(b[:20])
-}
-
-// unmapACL gives the ids of an ACL as the image says them: linux/posix_acl_xattr.h, a version and entries of tag, permissions, id.
-func unmapACL(value string, how How) string {
-	b := []byte(value)
-	for at := 4; at+8 <= len(b); at += 8 {
-		id := binary.LittleEndian.Uint32(b[at+4:])
-		switch binary.LittleEndian.Uint16(b[at:]) {
-		case 0x02: // ACL_USER
-			binary.LittleEndian.PutUint32(b[at+4:], unmapID(how.UIDMap, id))
-		case 0x08: // ACL_GROUP
-			binary.LittleEndian.PutUint32(b[at+4:], unmapID(how.GIDMap, id))
-		}
-	}
-	return string(b)
-}
-
-// unmapID gives the id of the image for one on disk; one that no range has stays.
-func unmapID(m []unpack.IDMap, id uint32) uint32 {
-	for _, r := range m {
-		if id >= r.HostID && uint64(id) < uint64(r.HostID)+uint64(r.Size) {
-			return r.ContainerID + (id - r.HostID)
-		}
-	}
-	return id
-}

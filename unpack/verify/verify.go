@@ -53,7 +53,6 @@ func Rootfs(ctx context.Context, img image.Image, root *os.File, o Options) (Rep
 	if err := g.Wait(); err != nil {
 		return Report{}, fail(root, err)
 	}
-	v.unmapXattrs()
 	v.report.Changes = v.explain(tree.Diff(v.want, v.got, tree.DiffOptions{}))
 	v.report.Paths = v.got.Len()
 	for i, l := range img.Layers() {
