@@ -8,7 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -113,6 +116,89 @@ func TestOfDirOwners(t *testing.T) {
 	}
 }
 
+// TestOfDirMapped: ids in capabilities and ACLs are mapped back as owners are.
+func TestOfDirMapped(t *testing.T) {
+	needRoot(t)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "f")
+	const rev2 = "\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+	acl := func(uid, high byte) string { // owner, user, group, mask, other
+		return "\x02\x00\x00\x00" + "\x01\x00\x06\x00\xff\xff\xff\xff" + "\x02\x00\x04\x00" + string([]byte{uid, high, 1, 0}) +
+			"\x04\x00\x04\x00\xff\xff\xff\xff" + "\x10\x00\x04\x00\xff\xff\xff\xff" + "\x20\x00\x00\x00\xff\xff\xff\xff"
+	}
+	rev3 := rev2[:3] + "\x03" + rev2[4:] + "\x00\x00\x01\x00" // of the user namespace whose root is 65536
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setxattr(file, "system.posix_acl_access", []byte(acl(7, 0)), 0); err != nil {
+		t.Skipf("no ACLs here: %v", err)
+	}
+	if err := unix.Setxattr(file, "security.capability", []byte(rev3), 0); err != nil {
+		t.Fatal(err)
+	}
+	got, err := readDir(t, dir, tree.DirOptions{UIDMap: []unpack.IDMap{{HostID: 65536, Size: 65536}}, GIDMap: []unpack.IDMap{{HostID: 65536, Size: 65536}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []unpack.Xattr{
+		{Name: "security.capability", Value: rev2},
+		{Name: "system.posix_acl_access", Value: acl(7, 0)[:16] + "\x07\x00\x00\x00" + acl(7, 0)[20:]},
+	}
+	if n := got.Lookup("f"); !slices.Equal(n.Xattrs, want) {
+		t.Errorf("%q, want %q", n.Xattrs, want)
+	}
+}
+
+// TestOfDirRace: who changes a file for a FIFO at the right moment does not get the FIFO opened.
+func TestOfDirRace(t *testing.T) {
+	dir := t.TempDir()
+	file, fifo := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	if err := errors.Join(os.WriteFile(file, []byte("content"), 0o600), unix.Mkfifo(fifo, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	other, err := unix.Open(fifo, unix.O_PATH, 0) // the FIFO, whatever its name is
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(other)
+	self := "/proc/self/fd/" + strconv.Itoa(other)
+	opened := make(chan struct{})
+	go func() { // waits, as fifo(7) says, until somebody opens it for reading
+		defer close(opened)
+		if fd, err := unix.Open(self, unix.O_WRONLY|unix.O_CLOEXEC, 0); err == nil {
+			unix.Close(fd)
+		}
+	}()
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = unix.Renameat2(unix.AT_FDCWD, file, unix.AT_FDCWD, fifo, unix.RENAME_EXCHANGE)
+			}
+		}
+	})
+	for range 3000 {
+		_, _ = readDir(t, dir, tree.DirOptions{Content: true}) // may say that the tree changes
+	}
+	close(stop)
+	wg.Wait()
+	select {
+	case <-opened:
+		t.Error("the FIFO was opened for reading")
+	default:
+		fd, err := unix.Open(self, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-opened
+		unix.Close(fd)
+	}
+}
+
 // TestOfDirMounts: what is mounted is not looked into, a bind mount of the same file system included, and said.
 func TestOfDirMounts(t *testing.T) {
 	needRoot(t)
@@ -134,18 +220,23 @@ func TestOfDirMounts(t *testing.T) {
 			unix.Mount("tmpfs", filepath.Join(dir, "tmpfs"), "tmpfs", 0, ""),
 			unix.Mount(filepath.Join(dir, "source"), filepath.Join(dir, "bind"), "", unix.MS_BIND, ""),
 			os.WriteFile(filepath.Join(dir, "tmpfs/in"), nil, 0o600),
+			os.WriteFile(filepath.Join(dir, "theirs"), []byte("theirs"), 0o600), os.WriteFile(filepath.Join(dir, "file"), nil, 0o600),
+			unix.Mount(filepath.Join(dir, "theirs"), filepath.Join(dir, "file"), "", unix.MS_BIND, ""),
 		); err != nil {
 			t.Error(err)
 			return
 		}
 		var log bytes.Buffer
-		got, err := readDir(t, dir, tree.DirOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		got, err := readDir(t, dir, tree.DirOptions{Content: true, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		if got.Lookup("tmpfs/in") != nil || got.Lookup("bind/inner") != nil || got.Lookup("source/inner") == nil || strings.Count(log.String(), "not looked into") != 2 {
+		if got.Lookup("tmpfs/in") != nil || got.Lookup("bind/inner") != nil || got.Lookup("source/inner") == nil || strings.Count(log.String(), "not looked into") != 3 {
 			t.Errorf("%d paths\n%s", got.Len(), log.String())
+		}
+		if n := got.Lookup("file"); !n.Mount || n.Digest != "" {
+			t.Errorf("a mounted file is taken for one of the tree: %+v", n)
 		}
 	}()
 	<-done
