@@ -76,9 +76,10 @@ type applier struct {
 	// directory changes its mtime, and some modes would keep this process out.
 	attrs map[uint64]*dirAttr
 
-	links    []LowerLink
+	links    pathTree[LowerLink]
 	replaced []LowerLink     // those of them that a later entry replaced
 	opaques  map[string]bool // Overlay form: directories that got the opaque mark
+	pruned   map[uint64]bool // Merged form: directories, by inode, with nothing left of the layers below at any depth
 	opaque   bool            // Overlay form: the root hides all that is below
 	marked   map[string]bool // Overlay form: directories that got a whiteout
 	reserved []string        // names in the root that go when the layer is done
@@ -110,7 +111,7 @@ func newApplier(root *Root, form Form, o *Options) (*applier, error) {
 		warn: newWarnings(o, o.Index), devices: root.knownDevices(), owners: newOwners(o), umask: processUmask(),
 		buf:  make([]byte, 128<<10),
 		made: map[uint64]int32{}, seed: maphash.MakeSeed(),
-		attrs: map[uint64]*dirAttr{}, opaques: map[string]bool{}, marked: map[string]bool{}, plinks: map[string]int{},
+		attrs: map[uint64]*dirAttr{}, opaques: map[string]bool{}, pruned: map[uint64]bool{}, marked: map[string]bool{}, plinks: map[string]int{},
 	}
 	top := &dirAttr{mtime: st.Mtim, implicit: true}
 	a.attrs[root.top.ino] = top
@@ -209,7 +210,7 @@ func (a *applier) place(d *dir, name string, e *entry, p *payload) error {
 	if e.kind == hardlink {
 		return a.placeLink(d, name, e)
 	}
-	hiding := len(a.links) > 0 && a.dropLinks(join(d.path, name), e.kind != directory)
+	hiding := a.links.len > 0 && a.dropLinks(join(d.path, name), e.kind != directory)
 	if e.kind == directory {
 		return a.placeDir(d, name, e, hiding)
 	}
@@ -330,6 +331,7 @@ func (a *applier) gone(parent int, dirStat *unix.Stat_t, name string) error {
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		delete(a.attrs, st.Ino)
+		delete(a.pruned, st.Ino)
 	}
 	return nil
 }

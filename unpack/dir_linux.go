@@ -180,7 +180,7 @@ func (a *applier) lastAttributes(fd int, at *dirAttr) error {
 
 // result reports what a layer in Overlay form leaves to the stack.
 func (a *applier) result() LayerResult {
-	res := LayerResult{Links: a.links, ReplacedLinks: a.replaced, OpaqueRoot: a.opaque, Devices: a.devices.sorted()}
+	res := LayerResult{Links: a.links.all(), ReplacedLinks: a.replaced, OpaqueRoot: a.opaque, Devices: a.devices.sorted()}
 	if a.form != Overlay {
 		return res
 	}

@@ -1,7 +1,6 @@
 package unpack
 
 import (
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -146,17 +145,14 @@ func (a *applier) lowerLink(d *dir, name, target string, e *entry) error {
 	case strings.HasPrefix(target, path+"/"):
 		return fail("apply", e.path, spec.LayerHardlink, ErrLink, "the link replaces the directory of its target %q", e.link)
 	}
-	for _, l := range a.links {
-		if l.Name == target { // a link to a link that was noted: maybe to what lower layers have at path
-			target = l.Target
-			break
-		}
+	if l, ok := a.links.get(target); ok { // a link to a link that was noted: maybe to what lower layers have at path
+		target = l.Target
 	}
 	if _, err := a.clear(d, name); err != nil && !isErrno(err, unix.ENOENT) {
 		return err
 	}
 	a.dropLinks(path, true)
-	a.links = append(a.links, LowerLink{Name: path, Target: target})
+	a.links.put(path, LowerLink{Name: path, Target: target})
 	return nil
 }
 
@@ -164,16 +160,7 @@ func (a *applier) lowerLink(d *dir, name, target string, e *entry) error {
 // those below it. It tells whether there was one at path: it hid what lower layers have there, and
 // so must a directory in its place.
 func (a *applier) dropLinks(path string, below bool) (hiding bool) {
-	if len(a.links) == 0 {
-		return false
-	}
-	a.links = slices.DeleteFunc(a.links, func(l LowerLink) bool {
-		hiding = hiding || l.Name == path
-		gone := l.Name == path || below && strings.HasPrefix(l.Name, path+"/")
-		if gone {
-			a.replaced = append(a.replaced, l)
-		}
-		return gone
-	})
+	gone, hiding := a.links.take(path, below)
+	a.replaced = append(a.replaced, gone...)
 	return hiding
 }

@@ -54,12 +54,8 @@ func (a *applier) applyWhiteout(d *dir, name string) error {
 }
 
 func (a *applier) hasLink(path string) bool {
-	for _, l := range a.links {
-		if l.Name == path {
-			return true
-		}
-	}
-	return false
+	_, ok := a.links.get(path)
+	return ok
 }
 
 // makeWhiteout makes overlayfs's mark. The kernel lets user namespaces make it since Linux 5.8.
@@ -109,8 +105,12 @@ func (a *applier) markOpaque(d *dir) error {
 }
 
 // prune removes from d what this layer did not make, at any depth. Its directories are not cached:
-// there may be more of them than descriptors.
+// there may be more of them than descriptors. What it went through has nothing foreign in it from then on, so that
+// a layer that says a thing twice has it done once.
 func (a *applier) prune(d *dir) error {
+	if a.pruned[d.ino] {
+		return nil
+	}
 	names, err := list(d.fd)
 	if err != nil {
 		return err
@@ -125,6 +125,7 @@ func (a *applier) prune(d *dir) error {
 			return err
 		}
 	}
+	a.pruned[d.ino] = true
 	return nil
 }
 
