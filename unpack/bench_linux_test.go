@@ -14,6 +14,7 @@ import (
 	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/unpack"
 	"github.com/oci-pipeline/oci/unpack/internal/inflate"
+	"github.com/oci-pipeline/oci/unpack/tartest"
 )
 
 // BenchmarkUnpack unpacks real images to disk; compare with BenchmarkBare, which is the least that
@@ -22,7 +23,7 @@ func BenchmarkUnpack(b *testing.B) {
 	needRoot(b)
 	for _, name := range []string{"debian", "python", "python-zstd", "python-plain"} {
 		b.Run(name, func(b *testing.B) {
-			l, _, img := realImage(b, name)
+			l, _, img := tartest.RealImage(b, name)
 			base := b.TempDir()
 			var bytes int64
 			for i := range b.N {
@@ -48,7 +49,7 @@ func BenchmarkUnpack(b *testing.B) {
 func BenchmarkBare(b *testing.B) {
 	for _, name := range []string{"debian", "python", "python-zstd", "python-plain"} {
 		b.Run(name, func(b *testing.B) {
-			l, _, img := realImage(b, name)
+			l, _, img := tartest.RealImage(b, name)
 			var bytes int64
 			for range b.N {
 				bytes = 0
@@ -65,8 +66,8 @@ func BenchmarkBare(b *testing.B) {
 	}
 }
 
-func bare(l layout, layer image.Layer) (int64, error) {
-	f, err := os.Open(l.path(layer.Descriptor.Digest))
+func bare(l tartest.Layout, layer image.Layer) (int64, error) {
+	f, err := os.Open(l.Path(layer.Descriptor.Digest))
 	if err != nil {
 		return 0, err
 	}

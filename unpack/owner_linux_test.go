@@ -133,7 +133,7 @@ func TestH33_single_id_umoci(t *testing.T) {
 	}
 	for _, name := range []string{"debian"} {
 		t.Run(name, func(t *testing.T) {
-			l, tag, img := realImage(t, name)
+			l, tag, img := tartest.RealImage(t, name)
 			dir := filepath.Join(t.TempDir(), "rootfs")
 			if _, err := unpack.Unpack(t.Context(), img.Layers(), l, dir, unpack.Options{SingleID: true, Devices: unpack.DeviceBind}); err != nil {
 				t.Fatal(err)

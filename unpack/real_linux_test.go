@@ -1,91 +1,17 @@
 package unpack_test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	goruntime "runtime"
 	"testing"
-
-	"github.com/opencontainers/go-digest"
-	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/unpack"
 	"github.com/oci-pipeline/oci/unpack/tartest"
 )
-
-// layout reads blobs from an OCI image layout.
-type layout string
-
-func (l layout) path(d digest.Digest) string {
-	return filepath.Join(string(l), "blobs", d.Algorithm().String(), d.Encoded())
-}
-
-func (l layout) Open(_ context.Context, d ispec.Descriptor) (io.ReadCloser, error) {
-	return os.Open(l.path(d.Digest))
-}
-
-// realImage gives an image of OCI_TEST_IMAGES and the tag that names it.
-func realImage(tb testing.TB, name string) (layout, string, image.Image) {
-	tb.Helper()
-	dir := os.Getenv("OCI_TEST_IMAGES")
-	if dir == "" {
-		tb.Skip("OCI_TEST_IMAGES does not name a directory with real images")
-	}
-	l := layout(filepath.Join(dir, name))
-	raw, err := os.ReadFile(filepath.Join(string(l), "index.json"))
-	if err != nil {
-		tb.Skipf("no image %s: %v", name, err)
-	}
-	idx, err := image.DecodeIndex(raw, ispec.MediaTypeImageIndex)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	for _, want := range []string{goruntime.GOARCH, "latest"} { // umoci reads no index
-		for _, d := range idx.Manifests {
-			if tag := d.Annotations[ispec.AnnotationRefName]; tag == want {
-				return l, tag, l.image(tb, d)
-			}
-		}
-	}
-	tb.Fatalf("%s has no tag latest", name)
-	return "", "", image.Image{}
-}
-
-func (l layout) image(tb testing.TB, d ispec.Descriptor) image.Image {
-	tb.Helper()
-	read := func(d ispec.Descriptor) []byte {
-		raw, err := os.ReadFile(l.path(d.Digest))
-		if err != nil {
-			tb.Fatal(err)
-		}
-		return raw
-	}
-	raw := read(d)
-	if image.IsIndex(d.MediaType) {
-		idx, err := image.DecodeIndex(raw, d.MediaType)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		if d, err = image.Select(idx, image.HostPlatform()); err != nil {
-			tb.Fatal(err)
-		}
-		raw = read(d)
-	}
-	m, err := image.DecodeManifest(raw, d.MediaType)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	img, err := image.New(d, raw, read(m.Config))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return img
-}
 
 // TestRealUmoci compares the merged form with what umoci makes of the same image.
 func TestRealUmoci(t *testing.T) {
@@ -96,7 +22,7 @@ func TestRealUmoci(t *testing.T) {
 	}
 	for _, name := range []string{"busybox", "debian", "python"} {
 		t.Run(name, func(t *testing.T) {
-			l, tag, img := realImage(t, name)
+			l, tag, img := tartest.RealImage(t, name)
 			dir := filepath.Join(t.TempDir(), "rootfs")
 			if _, err := unpack.Unpack(t.Context(), img.Layers(), l, dir, unpack.Options{}); err != nil {
 				t.Fatal(err)
@@ -117,7 +43,7 @@ func TestRealCompressions(t *testing.T) {
 		t.Run(pair[1], func(t *testing.T) {
 			var trees [2]map[string]tartest.Node
 			for i, name := range pair {
-				l, _, img := realImage(t, name)
+				l, _, img := tartest.RealImage(t, name)
 				dir := filepath.Join(t.TempDir(), "rootfs")
 				if _, err := unpack.Unpack(t.Context(), img.Layers(), l, dir, unpack.Options{}); err != nil {
 					t.Fatal(err)
@@ -134,7 +60,7 @@ func TestRealLayersRebuild(t *testing.T) {
 	needRoot(t)
 	for _, name := range []string{"busybox", "debian", "python-zstd"} {
 		t.Run(name, func(t *testing.T) {
-			l, _, img := realImage(t, name)
+			l, _, img := tartest.RealImage(t, name)
 			for _, layer := range img.Layers() {
 				rebuilds(t, l, layer)
 			}

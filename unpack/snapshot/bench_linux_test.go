@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-pipeline/oci/unpack"
+	"github.com/oci-pipeline/oci/unpack/tartest"
 )
 
 // detachedFS gives a new file system of a kind at a path that every thread of this process alone can use: it is mounted nowhere.
@@ -68,12 +69,12 @@ func BenchmarkCopy(b *testing.B) {
 }
 
 func benchmarkCopy(b *testing.B, fs, how string) {
-	l, layers := realLayers(b, "debian")
+	l, _, img := tartest.RealImage(b, "debian")
 	s, err := Open(filepath.Join(fs, "layers"), Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	dirs, err := s.Ensure(b.Context(), layers, l)
+	dirs, err := s.Ensure(b.Context(), img.Layers(), l)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -108,8 +108,8 @@ func rootlessForms(t *testing.T) {
 		same(fmt.Sprint("H-25, seed ", seed), layers, blobs)
 	}
 	if os.Getenv("OCI_TEST_IMAGES") != "" {
-		l, layers := realLayers(t, "busybox")
-		same("busybox", layers, l)
+		l, _, img := tartest.RealImage(t, "busybox")
+		same("busybox", img.Layers(), l)
 	}
 }
 

@@ -42,7 +42,7 @@ func BenchmarkOfLayers(b *testing.B) {
 		benchmarkTree(b, layers, blobs)
 	})
 	b.Run("python", func(b *testing.B) {
-		l, _, img := realImage(b, "python")
+		l, _, img := tartest.RealImage(b, "python")
 		benchmarkTree(b, img.Layers(), l)
 	})
 }

@@ -1,20 +1,16 @@
 package tree_test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
-	goruntime "runtime"
 	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
-	"github.com/opencontainers/go-digest"
-	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/unpack"
@@ -22,77 +18,6 @@ import (
 	"github.com/oci-pipeline/oci/unpack/tartest"
 	"github.com/oci-pipeline/oci/unpack/tree"
 )
-
-// layout reads blobs from an OCI image layout.
-type layout string
-
-func (l layout) path(d digest.Digest) string {
-	return filepath.Join(string(l), "blobs", d.Algorithm().String(), d.Encoded())
-}
-
-func (l layout) Open(_ context.Context, d ispec.Descriptor) (io.ReadCloser, error) {
-	return os.Open(l.path(d.Digest))
-}
-
-func (l layout) read(tb testing.TB, d ispec.Descriptor) []byte {
-	tb.Helper()
-	raw, err := os.ReadFile(l.path(d.Digest))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return raw
-}
-
-// realImage gives an image of OCI_TEST_IMAGES for this machine, and the tag that names it.
-func realImage(tb testing.TB, name string) (layout, string, image.Image) {
-	tb.Helper()
-	dir := os.Getenv("OCI_TEST_IMAGES")
-	if dir == "" {
-		tb.Skip("OCI_TEST_IMAGES does not name a directory with real images")
-	}
-	l := layout(filepath.Join(dir, name))
-	raw, err := os.ReadFile(filepath.Join(string(l), "index.json"))
-	if err != nil {
-		tb.Skipf("no image %s: %v", name, err)
-	}
-	idx, err := image.DecodeIndex(raw, ispec.MediaTypeImageIndex)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	for _, want := range []string{goruntime.GOARCH, "latest"} { // umoci reads no index
-		for _, d := range idx.Manifests {
-			if tag := d.Annotations[ispec.AnnotationRefName]; tag == want {
-				return l, tag, l.image(tb, d)
-			}
-		}
-	}
-	tb.Fatalf("%s has no tag latest", name)
-	return "", "", image.Image{}
-}
-
-func (l layout) image(tb testing.TB, d ispec.Descriptor) image.Image {
-	tb.Helper()
-	raw := l.read(tb, d)
-	if image.IsIndex(d.MediaType) {
-		idx, err := image.DecodeIndex(raw, d.MediaType)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		if d, err = image.Select(idx, image.HostPlatform()); err != nil {
-			tb.Fatal(err)
-		}
-		raw = l.read(tb, d)
-	}
-	m, err := image.DecodeManifest(raw, d.MediaType)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	img, err := image.New(d, raw, l.read(tb, m.Config))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return img
-}
 
 func needRoot(tb testing.TB) {
 	tb.Helper()
@@ -145,7 +70,7 @@ func TestRealModel(t *testing.T) {
 	needRoot(t)
 	for _, name := range []string{"busybox", "debian", "busybox-list", "python"} {
 		t.Run(name, func(t *testing.T) {
-			l, tag, img := realImage(t, name)
+			l, tag, img := tartest.RealImage(t, name)
 			model, err := tree.OfLayers(t.Context(), img.Layers(), l, tree.Options{Content: true})
 			if err != nil {
 				t.Fatal(err)
@@ -181,7 +106,7 @@ func TestRealModel(t *testing.T) {
 func TestRealZstd(t *testing.T) {
 	var trees [2]*tree.Tree
 	for i, name := range []string{"python", "python-zstd"} {
-		l, _, img := realImage(t, name)
+		l, _, img := tartest.RealImage(t, name)
 		var err error
 		if trees[i], err = tree.OfLayers(t.Context(), img.Layers(), l, tree.Options{Content: true}); err != nil {
 			t.Fatal(err)
@@ -191,7 +116,7 @@ func TestRealZstd(t *testing.T) {
 }
 
 // realStacked compares the model with the layers by themselves, stacked, and with that from their logs.
-func realStacked(t *testing.T, l layout, img image.Image, model *tree.Tree) {
+func realStacked(t *testing.T, l tartest.Layout, img image.Image, model *tree.Tree) {
 	store := filepath.Join(t.TempDir(), "layers")
 	s, err := snapshot.Open(store, snapshot.Options{})
 	if err != nil {
@@ -221,7 +146,7 @@ func realStacked(t *testing.T, l layout, img image.Image, model *tree.Tree) {
 }
 
 // realTar applies the layers of an image with GNU tar, if none of its names leads through a symbolic link that leads up.
-func realTar(t *testing.T, dir string, l layout, img image.Image) *tree.Tree {
+func realTar(t *testing.T, dir string, l tartest.Layout, img image.Image) *tree.Tree {
 	links := map[string]bool{}
 	blobs := tartest.Blobs{}
 	var layers []image.Layer
@@ -236,7 +161,7 @@ func realTar(t *testing.T, dir string, l layout, img image.Image) *tree.Tree {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f, err := os.Open(l.path(layer.Descriptor.Digest))
+		f, err := os.Open(l.Path(layer.Descriptor.Digest))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,75 +1,20 @@
 package verify_test
 
 import (
-	"context"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	goruntime "runtime"
 	"slices"
 	"strings"
 	"testing"
 
-	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/unpack"
+	"github.com/oci-pipeline/oci/unpack/tartest"
 	"github.com/oci-pipeline/oci/unpack/verify"
 )
-
-// layout reads blobs from an OCI image layout.
-type layout string
-
-func (l layout) Open(_ context.Context, d ispec.Descriptor) (io.ReadCloser, error) {
-	return os.Open(filepath.Join(string(l), "blobs", d.Digest.Algorithm().String(), d.Digest.Encoded()))
-}
-
-func (l layout) read(tb testing.TB, d ispec.Descriptor) []byte {
-	tb.Helper()
-	raw, err := os.ReadFile(filepath.Join(string(l), "blobs", d.Digest.Algorithm().String(), d.Digest.Encoded()))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return raw
-}
-
-// realImage gives an image of OCI_TEST_IMAGES, and the tag that umoci knows it by.
-func realImage(tb testing.TB, name string) (layout, string, image.Image) {
-	tb.Helper()
-	dir := os.Getenv("OCI_TEST_IMAGES")
-	if dir == "" {
-		tb.Skip("OCI_TEST_IMAGES does not name a directory with real images")
-	}
-	l := layout(filepath.Join(dir, name))
-	raw, err := os.ReadFile(filepath.Join(string(l), "index.json"))
-	if err != nil {
-		tb.Skipf("no image %s: %v", name, err)
-	}
-	idx, err := image.DecodeIndex(raw, ispec.MediaTypeImageIndex)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	for _, d := range idx.Manifests {
-		tag := d.Annotations[ispec.AnnotationRefName]
-		if !image.IsManifest(d.MediaType) || tag != "latest" && tag != goruntime.GOARCH {
-			continue
-		}
-		manifest := l.read(tb, d)
-		m, err := image.DecodeManifest(manifest, d.MediaType)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		img, err := image.New(d, manifest, l.read(tb, m.Config))
-		if err != nil {
-			tb.Fatal(err)
-		}
-		return l, tag, img
-	}
-	tb.Skipf("the image %s has nothing for this machine", name)
-	return "", "", image.Image{}
-}
 
 // run runs a tool that may be missing.
 func run(t *testing.T, name string, args ...string) string {
@@ -103,7 +48,7 @@ func foreign(t *testing.T, img image.Image, blobs unpack.Blobs, dir string) veri
 func TestIS_T2_others_unpack(t *testing.T) {
 	needRoot(t)
 	t.Run("umoci", func(t *testing.T) { // nothing at all, with whiteouts, devices and capabilities
-		l, tag, img := realImage(t, "python")
+		l, tag, img := tartest.RealImage(t, "python")
 		dir := filepath.Join(t.TempDir(), "bundle")
 		run(t, "umoci", "unpack", "--image", string(l)+":"+tag, dir)
 		if r := foreign(t, img, l, filepath.Join(dir, "rootfs")); !r.OK() {
@@ -111,7 +56,7 @@ func TestIS_T2_others_unpack(t *testing.T) {
 		}
 	})
 	t.Run("tar", func(t *testing.T) { // it knows no whiteouts, and this layer has none
-		l, _, img := realImage(t, "debian")
+		l, _, img := tartest.RealImage(t, "debian")
 		dir := t.TempDir()
 		for _, layer := range img.Layers() {
 			run(t, "tar", "-C", dir, "--numeric-owner", "--xattrs", "--xattrs-include=*", "--delay-directory-restore", "-pxf", filepath.Join(string(l), "blobs", "sha256", layer.Descriptor.Digest.Encoded()))
@@ -121,7 +66,7 @@ func TestIS_T2_others_unpack(t *testing.T) {
 		}
 	})
 	t.Run("podman", func(t *testing.T) { // containers/storage gives each root mode 0555 and the time at which it was made
-		l, tag, img := realImage(t, "debian")
+		l, tag, img := tartest.RealImage(t, "debian")
 		base, err := os.MkdirTemp("", "oci-v") // podman takes no path of more than 50 characters
 		if err != nil {
 			t.Fatal(err)
@@ -145,7 +90,7 @@ func TestIS_C5_real(t *testing.T) {
 	needRoot(t)
 	for _, name := range []string{"debian", "python-zstd"} {
 		t.Run(name, func(t *testing.T) {
-			l, _, img := realImage(t, name)
+			l, _, img := tartest.RealImage(t, name)
 			u := unpackImage(t, img, l, unpack.Options{})
 			for _, logs := range []bool{true, false} {
 				r := u.check(t, verify.Exact, logs, nil)
