@@ -81,25 +81,28 @@ func TestRealModel(t *testing.T) {
 			}
 			same(t, "merged", ofDir(t, dir), model)
 			realStacked(t, l, img, model)
-			t.Run("GNU tar", func(t *testing.T) {
-				dir := filepath.Join(t.TempDir(), "rootfs")
-				explained(t, oracle{name: "GNU tar", rules: tarRules()}, model, realTar(t, dir, l, img))
-			})
-			t.Run("umoci", func(t *testing.T) {
-				if _, err := exec.LookPath("umoci"); err != nil {
-					t.Skip("umoci is not installed")
-				}
-				if name == "python" {
-					t.Skip("package unpack compares umoci with the merged form of python: that takes long")
-				}
-				dir := filepath.Join(t.TempDir(), "rootfs")
-				if out, err := exec.Command("umoci", "raw", "unpack", "--image", string(l)+":"+tag, dir).CombinedOutput(); err != nil {
-					t.Fatalf("umoci: %v\n%s", err, out)
-				}
-				explained(t, oracle{name: "umoci", rules: umociRules()}, model, ofDir(t, dir))
-			})
+			if name != "python" { // an entry of it leads through a symbolic link, which tar would follow out of the root
+				t.Run("GNU tar", func(t *testing.T) {
+					dir := filepath.Join(t.TempDir(), "rootfs")
+					explained(t, oracle{name: "GNU tar", rules: tarRules()}, model, realTar(t, dir, l, img))
+				})
+			}
+			if name == "busybox" || name == "debian" { // umoci reads no list; package unpack has python
+				t.Run("umoci", func(t *testing.T) { realUmoci(t, string(l)+":"+tag, model) })
+			}
 		})
 	}
+}
+
+func realUmoci(t *testing.T, ref string, model *tree.Tree) {
+	if _, err := exec.LookPath("umoci"); err != nil {
+		t.Skip("umoci is not installed")
+	}
+	dir := filepath.Join(t.TempDir(), "rootfs")
+	if out, err := exec.Command("umoci", "raw", "unpack", "--image", ref, dir).CombinedOutput(); err != nil {
+		t.Fatalf("umoci: %v\n%s", err, out)
+	}
+	explained(t, oracle{name: "umoci", rules: umociRules()}, model, ofDir(t, dir))
 }
 
 // TestRealZstd compares the models of an image in two compressions.
