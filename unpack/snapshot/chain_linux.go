@@ -28,6 +28,10 @@ func chainLock(name string) string { return "chain-" + name }
 
 // stack gives the directories of the layers, base first, with what the layers leave to the stack.
 func (s *Store) stack(ctx context.Context, layers []image.Layer, markers []*marker) ([]string, error) {
+	return s.stackWith(ctx, layers, markers, newStackWork(s.o.Unpack.Limits))
+}
+
+func (s *Store) stackWith(ctx context.Context, layers []image.Layer, markers []*marker, w *stackWork) ([]string, error) {
 	diffIDs := make([]digest.Digest, len(layers))
 	for i, l := range layers {
 		diffIDs[i] = l.DiffID
@@ -39,7 +43,7 @@ func (s *Store) stack(ctx context.Context, layers []image.Layer, markers []*mark
 		extra := ""
 		if len(m.Whiteouts) > 0 || len(m.Links) > 0 || len(m.Replaced) > 0 || i > 0 && len(m.Implicit) > 0 {
 			var err error
-			if extra, err = s.extra(ctx, name(chainIDs[i]), diffIDs[:i+1], dirs, own, m); err != nil {
+			if extra, err = s.extra(ctx, name(chainIDs[i]), diffIDs[:i+1], dirs, own, m, w); err != nil {
 				return nil, locate(err, i+1, layers[i].Descriptor.Digest)
 			}
 		}
@@ -97,14 +101,14 @@ func (s *Store) shorten(ctx context.Context, top string, diffIDs []digest.Digest
 }
 
 // extra gives the directory to stack above the layer at own, "" if it is not needed.
-func (s *Store) extra(ctx context.Context, id string, diffIDs []digest.Digest, lower []string, own string, m *marker) (string, error) {
+func (s *Store) extra(ctx context.Context, id string, diffIDs []digest.Digest, lower []string, own string, m *marker, w *stackWork) (string, error) {
 	return s.chain(ctx, id, diffIDs, func(files string) (bool, error) {
-		b, err := newBuilder(files, lower, own, m)
+		b, err := newBuilder(files, lower, own, m, w)
 		if err != nil {
 			return false, err
 		}
 		defer b.close()
-		return b.build()
+		return b.build(ctx)
 	})
 }
 

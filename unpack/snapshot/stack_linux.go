@@ -1,9 +1,9 @@
 package snapshot
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -24,19 +24,25 @@ type builder struct {
 	replaced [][2][]byte
 	marked   [][]byte
 	dirs     []string               // made in dst, parents first
-	source   map[string]*merge.File // whose attributes they get
+	source   map[string]*merge.View // what shows the attributes that they get
 
+	work      *stackWork
+	made      int64            // names in dst
 	dirsBelow []string         // the layer directories below
 	copies    map[inode]string // files of the layers below that are in dst, by their name there
+	linkNames map[string]bool  // the names in links
 }
 
-func newBuilder(dst string, lower []string, own string, m *marker) (*builder, error) {
+func newBuilder(dst string, lower []string, own string, m *marker, w *stackWork) (*builder, error) {
 	fd, err := unix.Open(dst, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{dst: fd, implicit: map[string]bool{}, links: m.Links, replaced: m.Replaced, marked: m.Whiteouts, source: map[string]*merge.File{}}
-	b.dirsBelow, b.copies = lower, map[inode]string{}
+	b := &builder{dst: fd, implicit: map[string]bool{}, links: m.Links, replaced: m.Replaced, marked: m.Whiteouts, source: map[string]*merge.View{}}
+	b.work, b.dirsBelow, b.copies, b.linkNames = w, lower, map[inode]string{}, map[string]bool{}
+	for _, l := range m.Links {
+		b.linkNames[string(l[0])] = true
+	}
 	for _, p := range m.Implicit {
 		b.implicit[string(p)] = true
 	}
@@ -55,38 +61,21 @@ func newBuilder(dst string, lower []string, own string, m *marker) (*builder, er
 }
 
 func (b *builder) close() {
-	for _, f := range b.source {
-		f.Close()
-	}
 	b.lower.Close()
 	b.whole.Close()
 	unix.Close(b.dst)
 }
 
-// build makes everything; it tells whether that was nothing.
-func (b *builder) build() (empty bool, err error) {
-	paths := make([]string, 0, len(b.implicit))
-	for p := range b.implicit {
-		paths = append(paths, p)
-	}
-	slices.Sort(paths)
-	for _, p := range paths {
-		same, err := b.sameAttributes(p)
-		if err != nil {
-			return false, err
-		}
-		if !same {
-			if err := b.dir(p); err != nil {
-				return false, err
-			}
-		}
-	}
-	for _, p := range b.marked {
-		if err := b.merge(string(p)); err != nil {
-			return false, fmt.Errorf("%q: %w", p, err)
-		}
+// build makes everything; it tells whether that was nothing. Its time is that of the layer's entries and of the files
+// below, not of their product: an image is not trusted.
+func (b *builder) build(ctx context.Context) (empty bool, err error) {
+	if err := b.buildDirs(ctx); err != nil {
+		return false, err
 	}
 	for _, l := range b.replaced {
+		if err := ctx.Err(); err != nil {
+			return false, context.Cause(ctx)
+		}
 		low, err := b.linked(string(l[0]), string(l[1]))
 		if err != nil {
 			return false, err
@@ -94,16 +83,51 @@ func (b *builder) build() (empty bool, err error) {
 		low.Close()
 	}
 	for _, l := range b.links {
-		if err := b.link(string(l[0]), string(l[1])); err != nil {
+		if err := b.link(ctx, string(l[0]), string(l[1])); err != nil {
 			return false, fmt.Errorf("%q: %w", l[0], err)
 		}
 	}
 	for _, p := range slices.Backward(b.dirs) {
+		if err := ctx.Err(); err != nil {
+			return false, context.Cause(ctx)
+		}
 		if err := b.attributes(p); err != nil {
 			return false, fmt.Errorf("%q: %w", p, err)
 		}
 	}
 	return len(b.dirs) == 0, nil
+}
+
+// buildDirs makes the directories that the layer only passes through, and those that hold whiteouts.
+func (b *builder) buildDirs(ctx context.Context) error {
+	paths := make([]string, 0, len(b.implicit))
+	for p := range b.implicit {
+		paths = append(paths, p)
+	}
+	slices.Sort(paths)
+	for _, p := range paths {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		same, err := b.sameAttributes(p)
+		if err != nil {
+			return err
+		}
+		if !same {
+			if err := b.dir(p); err != nil {
+				return err
+			}
+		}
+	}
+	for _, p := range b.marked {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		if err := b.merge(string(p)); err != nil {
+			return fmt.Errorf("%q: %w", p, err)
+		}
+	}
+	return nil
 }
 
 // sameAttributes tells whether a directory without an entry has the attributes of the one below
@@ -166,11 +190,10 @@ func (b *builder) dir(path string) error {
 			}
 		}
 	}
-	f, err := view.Find(path)
-	if err != nil {
+	if err := b.count(); err != nil {
 		return err
 	}
-	b.source[path] = f
+	b.source[path] = view
 	b.dirs = append(b.dirs, path)
 	if path == "" {
 		return nil
@@ -199,7 +222,10 @@ func (b *builder) linked(name, target string) (*merge.File, error) {
 }
 
 // link copies the file that a hardlink means, and gives it all its names that are still there.
-func (b *builder) link(name, target string) error {
+func (b *builder) link(ctx context.Context, name, target string) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
 	low, err := b.linked(name, target)
 	if err != nil {
 		return err
@@ -218,15 +244,21 @@ func (b *builder) link(name, target string) error {
 		return err
 	}
 	defer unix.Close(parent)
-	if err := low.CopyTo(parent, base); err != nil {
+	if err := errors.Join(b.count(), b.work.copies(low)); err != nil {
+		return err
+	}
+	if err := low.CopyTo(ctx, parent, base); err != nil {
 		return err
 	}
 	b.copies[inode] = name
-	names, err := b.names(low, target)
+	names, err := b.work.names(ctx, b.dirsBelow, low, target)
 	if err != nil {
 		return err
 	}
 	for _, n := range names {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
 		if n != name && b.visible(n, low) {
 			if err := b.linkTo(name, n); err != nil {
 				return err
@@ -236,13 +268,10 @@ func (b *builder) link(name, target string) error {
 	return nil
 }
 
-// inode is a file of a layer directory.
-type inode struct{ dev, ino uint64 }
-
 // linkTo gives the file from, which is in dst, the name to as well.
 func (b *builder) linkTo(from, to string) error {
 	up, _ := cut(to)
-	if err := b.dir(up); err != nil {
+	if err := errors.Join(b.count(), b.dir(up)); err != nil {
 		return err
 	}
 	fparent, fbase, err := b.parent(from)
@@ -259,49 +288,6 @@ func (b *builder) linkTo(from, to string) error {
 		return err
 	}
 	return nil
-}
-
-// names are all names that a file has in the layers below: overlayfs would leave those that are not linked here with the old file. A
-// search is needed only where there are more than the one that is known.
-func (b *builder) names(low *merge.File, known string) ([]string, error) {
-	names := []string{known}
-	if low.Stat.Nlink < 2 {
-		return names, nil
-	}
-	for _, dir := range b.dirsBelow {
-		err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				return err
-			}
-			var st unix.Stat_t
-			if err := unix.Lstat(p, &st); err != nil {
-				return err
-			}
-			if rel := strings.TrimPrefix(p, dir+"/"); st.Ino == low.Stat.Ino && st.Dev == low.Stat.Dev && rel != known {
-				names = append(names, rel)
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return names, nil
-}
-
-// visible tells whether path still shows low with the layer on top.
-func (b *builder) visible(path string, low *merge.File) bool {
-	for _, l := range b.links { // these names are made here, and the layer does not show them yet
-		if name := string(l[0]); path == name || strings.HasPrefix(path, name+"/") {
-			return false
-		}
-	}
-	top, err := b.whole.Find(path)
-	if err != nil {
-		return false
-	}
-	defer top.Close()
-	return top.Stat.Ino == low.Stat.Ino && top.Stat.Dev == low.Stat.Dev
 }
 
 // parent opens the directory of path in dst.
@@ -334,7 +320,12 @@ func (b *builder) attributes(path string) error {
 		}
 		defer unix.Close(fd)
 	}
-	return b.source[path].AttributesTo(fd, merge.IDs{})
+	source, err := b.source[path].Find(path)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	return source.AttributesTo(fd, merge.IDs{})
 }
 
 // cut cuts a path at its last slash; dir is "" at the root.

@@ -1,6 +1,7 @@
 package merge
 
 import (
+	"context"
 	"io"
 
 	"golang.org/x/sys/unix"
@@ -67,7 +68,10 @@ func (c *copier) data(src, dst int, off, n int64) error {
 	c.result.Copied += n
 	end := off + n
 	for from, to := off, off; c.o.Share && !c.noRange && from < end; { // which shares blocks too, where it can
-		m, err := unix.CopyFileRange(src, &from, dst, &to, int(min(end-from, 1<<30)), 0)
+		if err := c.ctx.Err(); err != nil {
+			return context.Cause(c.ctx)
+		}
+		m, err := unix.CopyFileRange(src, &from, dst, &to, int(min(end-from, rangeCopy)), 0)
 		switch {
 		case err == unix.EINTR:
 		case err != nil && notPossible(err):
@@ -83,14 +87,21 @@ func (c *copier) data(src, dst int, off, n int64) error {
 	return c.readWrite(src, dst, off, end)
 }
 
-// copyBuffer is how much is read at once.
-const copyBuffer = 256 << 10
+const (
+	// copyBuffer is how much is read at once.
+	copyBuffer = 256 << 10
+	// rangeCopy is how much the kernel copies at once: less than a second's work, after which the context is asked.
+	rangeCopy = 64 << 20
+)
 
 func (c *copier) readWrite(src, dst int, off, end int64) error {
 	if off < end && c.buf == nil {
 		c.buf = make([]byte, copyBuffer)
 	}
 	for off < end {
+		if err := c.ctx.Err(); err != nil {
+			return context.Cause(c.ctx)
+		}
 		n, err := unix.Pread(src, c.buf[:min(int64(len(c.buf)), end-off)], off)
 		if err == unix.EINTR {
 			continue

@@ -26,10 +26,10 @@ type Result struct {
 }
 
 // Tree copies what the layers show, base first, into the empty directory dst, which stays the caller's. When
-// it fails, what is there must be thrown away. Errors name the path; ctx ends it between two files.
+// it fails, what is there must be thrown away. Errors name the path; ctx ends it between two files, or pieces of a large one.
 func Tree(ctx context.Context, layers []string, dst *os.File, o Options) (Result, error) {
-	c := newCopier(o)
-	c.ctx, c.root = ctx, int(dst.Fd())
+	c := newCopier(ctx, o)
+	c.root = int(dst.Fd())
 	var stack []source
 	defer func() { closeAll(stack) }()
 	for _, l := range slices.Backward(layers) {
@@ -49,7 +49,7 @@ func Tree(ctx context.Context, layers []string, dst *os.File, o Options) (Result
 // copier is one copy.
 type copier struct {
 	o      Options
-	ctx    context.Context //nolint:containedctx // of one call of Tree
+	ctx    context.Context //nolint:containedctx // of one call of Tree or CopyTo
 	root   int
 	result Result
 	links  map[inode]string // of files with several names: the one in the copy, as a path from its root
@@ -60,8 +60,8 @@ type copier struct {
 	xattrReader
 }
 
-func newCopier(o Options) *copier {
-	return &copier{o: o, links: map[inode]string{}, noClone: map[uint64]bool{}}
+func newCopier(ctx context.Context, o Options) *copier {
+	return &copier{o: o, ctx: ctx, links: map[inode]string{}, noClone: map[uint64]bool{}}
 }
 
 // inode is a file of a layer.
@@ -322,9 +322,10 @@ func (c *copier) specialTo(from int, st *unix.Stat_t, dst int, name string) erro
 	return unix.UtimesNanoAt(dst, name, ts[:], unix.AT_SYMLINK_NOFOLLOW)
 }
 
-// CopyTo copies a file that is no directory to name in the open directory dst, sharing blocks where it can.
-func (f *File) CopyTo(dst int, name string) error {
-	c := newCopier(Options{Share: true})
+// CopyTo copies a file that is no directory to name in the open directory dst, sharing blocks where it can. ctx ends it
+// between two pieces of the content; what is there then must be thrown away.
+func (f *File) CopyTo(ctx context.Context, dst int, name string) error {
+	c := newCopier(ctx, Options{Share: true})
 	if f.Stat.Mode&unix.S_IFMT != unix.S_IFREG {
 		return c.specialTo(f.FD, &f.Stat, dst, name)
 	}
