@@ -8,9 +8,9 @@ import (
 	"github.com/oci-pipeline/oci/unpack/tartest"
 )
 
-// TestManyTimes: layers that repeat one thing many times, each of which once took time with the square of how many they
+// TestH63_many_times: layers that repeat one thing many times, each of which once took time with the square of how many they
 // are: minutes to hours, so that the test would have ended by its time limit.
-func TestManyTimes(t *testing.T) {
+func TestH63_many_times(t *testing.T) {
 	needRoot(t)
 	const n = 25_000
 	repeat := func(each func(i int) entries) (list entries) {
