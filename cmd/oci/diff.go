@@ -160,23 +160,23 @@ func (a *app) diffTrees(ctx context.Context, s *store.Store, sides []*diffSide, 
 		return nil, err
 	}
 	changes := tree.Diff(trees[0], trees[1], tree.DiffOptions{Content: !f.quick, IgnoreTimes: f.noTimes})
-	cannot := rootless() || f.owner.devices == devicesSkip || f.owner.devices == devicesBind
-	return slices.DeleteFunc(changes, func(c tree.Change) bool {
-		switch {
-		case !beneathAny(c.Path, f.paths, true):
-			return true
-		case beneathAny(c.Path, sides[0].masks, false), beneathAny(c.Path, sides[1].masks, false):
-			return true
+	if sides[0].dir == nil && sides[1].dir != nil {
+		root := &sides[1].root
+		if rootless() || f.owner.devices == devicesSkip || f.owner.devices == devicesBind {
+			root.how.LeftOut = append(usersLack(), root.how.LeftOut...)
 		}
-		return cannot && sides[0].dir == nil && sides[1].dir != nil && notUnpacked(c)
+		changes = root.own(changes)
+	}
+	return slices.DeleteFunc(changes, func(c tree.Change) bool {
+		return !beneathAny(c.Path, f.paths, true) || beneathAny(c.Path, sides[0].masks, false) || beneathAny(c.Path, sides[1].masks, false)
 	}), nil
 }
 
 // diffTree gives the tree of a side.
 func (a *app) diffTree(ctx context.Context, s *store.Store, side *diffSide, f *diffFlags) (*tree.Tree, error) {
 	if side.dir != nil {
-		o := side.o
-		o.Content, o.Logger, o.Entries = !f.quick, a.log, a.limits.Entries
+		o := a.treeOptions(side.root.how)
+		o.Content = !f.quick
 		return tree.OfDir(ctx, side.dir, o)
 	}
 	o := tree.Options{Content: !f.quick, Limits: a.limits, Devices: unpack.DeviceSkip, Logger: a.log}

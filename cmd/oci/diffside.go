@@ -14,9 +14,7 @@ import (
 
 	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/image/store"
-	"github.com/oci-pipeline/oci/unpack"
 	"github.com/oci-pipeline/oci/unpack/snapshot"
-	"github.com/oci-pipeline/oci/unpack/tree"
 	"github.com/oci-pipeline/oci/unpack/verify"
 )
 
@@ -27,9 +25,9 @@ const containerPrefix = "container:"
 type diffSide struct {
 	name  string
 	image image.Image
-	dir   *os.File // nil of an image
-	o     tree.DirOptions
-	masks []string // absolute paths that are not the side's own
+	dir   *os.File    // nil of an image
+	root  changedRoot // what is known of dir
+	masks []string    // absolute paths that are not the side's own
 }
 
 func (d *diffSide) close() {
@@ -79,11 +77,11 @@ func (a *app) diffSide(ctx context.Context, cmd *cobra.Command, s *store.Store, 
 		return a.diffDir(cmd, s, arg, f)
 	}
 	if id, ok := strings.CutPrefix(arg, containerPrefix); ok {
-		root, err := a.changedContainer(ctx, s, &repackFlags{container: id, maps: f.owner.ids})
+		root, err := a.changedContainer(ctx, s, &repackFlags{container: id})
 		if err != nil {
 			return nil, nil, err
 		}
-		side = &diffSide{name: arg, dir: root.dir, o: root.tree, masks: root.masks}
+		side = &diffSide{name: arg, dir: root.dir, root: root, masks: root.masks}
 		return side, &diffSide{name: root.baseName, image: root.base}, nil
 	}
 	done, err := a.ensurePulled(ctx, s, arg, f.policy, f.t)
@@ -107,7 +105,7 @@ func (a *app) diffDir(cmd *cobra.Command, s *store.Store, arg string, f *diffFla
 	if err != nil {
 		return nil, nil, err
 	}
-	side.o = tree.DirOptions{UIDMap: o.UIDMap, GIDMap: o.GIDMap, SingleID: o.SingleID}
+	side.root.how = verify.How{UIDMap: o.UIDMap, GIDMap: o.GIDMap, SingleID: o.SingleID}
 	if side.dir, err = os.Open(rootfs); err != nil || s == nil {
 		return side, nil, err
 	}
@@ -119,7 +117,7 @@ func (a *app) diffDir(cmd *cobra.Command, s *store.Store, arg string, f *diffFla
 		return side, nil, err
 	}
 	if !ownersGiven(cmd) {
-		side.o = tree.DirOptions{UIDMap: rec.How.UIDMap, GIDMap: rec.How.GIDMap, SingleID: rec.How.SingleID}
+		side.root.how = rec.How
 	}
 	return side, &diffSide{name: rec.Name, image: rec.Image()}, nil
 }
@@ -127,16 +125,4 @@ func (a *app) diffDir(cmd *cobra.Command, s *store.Store, arg string, f *diffFla
 // layerLog opens the tar-split log of a layer that is unpacked in the store.
 func layerLog(s *store.Store, layer image.Layer) (io.ReadCloser, error) {
 	return os.Open(snapshot.LogPath(s.LayersDir(), layer.DiffID))
-}
-
-// notUnpacked tells that a difference between an image and a directory is none that was made, but what an
-// unpacking without privileges, or one that was told so, could not but leave: devices, which are absent or empty
-// files, and xattrs of the namespace trusted.
-func notUnpacked(c tree.Change) bool {
-	if c.Old != nil && (c.Old.Kind == unpack.CharDevice || c.Old.Kind == unpack.BlockDevice) {
-		return c.Kind == tree.Removed || c.New.Kind == unpack.Regular && c.New.Size == 0
-	}
-	return c.Kind == tree.Changed && !slices.ContainsFunc(c.What, func(what string) bool {
-		return !strings.HasPrefix(what, `xattr "trusted.`) || !strings.HasSuffix(what, " removed")
-	})
 }

@@ -148,7 +148,7 @@ func (a *app) umociBundle(ctx context.Context, dir string, f *mtreeFlags) error 
 		return err
 	}
 	defer root.dir.Close()
-	u := mtree.Umoci{UIDMap: root.tree.UIDMap, GIDMap: root.tree.GIDMap, SingleID: root.tree.SingleID}
+	u := mtree.Umoci{UIDMap: root.how.UIDMap, GIDMap: root.how.GIDMap, SingleID: root.how.SingleID}
 	if u.Walk, err = descriptorWalk(ctx, s, root.baseName, root.base); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path"
 	"strconv"
 	"time"
 
@@ -67,11 +68,14 @@ func repackCommand(a *app) *cobra.Command {
 			"its config. An image for several platforms is taken for one. Docker's images stay Docker's.\n\n" +
 			"$SOURCE_DATE_EPOCH is the time of the image and of all files that are newer: the same DIR then gives the same\n" +
 			"image, byte for byte. What changes while it is read is an error, and nothing is written.\n\n" +
-			"--container takes what a container that was made by `oci run` wrote, without what is mounted in it.",
+			"Sockets are left out, as are character devices 0:0, which would delete what they hide, and, with a warning, what\n" +
+			"files that are mounted over others hold.\n\n" +
+			"--container takes what a container that was made by `oci run` wrote, without what is mounted in it, and with the\n" +
+			"ids that the container saw.",
 		Args: between(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if (f.container == "") != (len(args) == 2) {
-				return usageErrorf(cmd, "want DIR and NAME, or --container ID and NAME")
+			if err := f.check(cmd, args); err != nil {
+				return err
 			}
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()
@@ -83,7 +87,24 @@ func repackCommand(a *app) *cobra.Command {
 		},
 	}
 	f.register(cmd.Flags())
+	a.registerLimits(cmd.Flags())
 	return cmd
+}
+
+// check looks for what cannot be meant.
+func (f *repackFlags) check(cmd *cobra.Command, args []string) error {
+	if (f.container == "") != (len(args) == 2) {
+		return usageErrorf(cmd, "want DIR and NAME, or --container ID and NAME")
+	}
+	if f.compression == "none" && cmd.Flags().Changed("compression-level") {
+		return usageErrorf(cmd, "--compression-level: --compression none has no levels")
+	}
+	for i, m := range f.masks {
+		if f.masks[i] = path.Clean("/" + m); f.masks[i] == "/" {
+			return usageErrorf(cmd, "--mask-path: %q is all of it", m)
+		}
+	}
+	return nil
 }
 
 // repacked is the JSON of `oci repack`.
@@ -109,7 +130,7 @@ func (a *app) printRepacked(done repacked, f repackFlags) error {
 	case done.Layer == nil:
 		fmt.Fprintln(a.err, "no file has changed: no layer was added")
 	default:
-		fmt.Fprintf(a.err, "%d changes in a layer of %s\n", done.Changes, size(done.Layer.Size))
+		fmt.Fprintf(a.err, "%s in a layer of %s\n", count(done.Changes, "change"), size(done.Layer.Size))
 	}
 	_, err := fmt.Fprintf(a.out, "%s %s\n", oneLine(done.Name), done.Digest)
 	return err

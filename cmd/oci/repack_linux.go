@@ -18,7 +18,6 @@ import (
 	"github.com/oci-pipeline/oci/runtime"
 	"github.com/oci-pipeline/oci/unpack"
 	"github.com/oci-pipeline/oci/unpack/snapshot"
-	"github.com/oci-pipeline/oci/unpack/tree"
 )
 
 // unnamedFile makes a file on the disk of dir that has no name and is gone when it is closed, or the process is.
@@ -41,6 +40,9 @@ func (a *app) changedContainer(ctx context.Context, s *store.Store, f *repackFla
 	if f.base != "" {
 		return root, usageErrorf(nil, "--base is known of a container")
 	}
+	if len(f.maps.uids)+len(f.maps.gids) > 0 {
+		return root, usageErrorf(nil, "--uid-map and --gid-map are known of a container")
+	}
 	id, err := a.fullID(f.container)
 	if err != nil {
 		return root, err
@@ -62,26 +64,23 @@ func (a *app) changedContainer(ctx context.Context, s *store.Store, f *repackFla
 		return root, err
 	}
 	root.baseName = rec.Image
-	uids, gids, err := f.maps.maps()
-	if err != nil {
-		return root, err
+	root.how.SingleID = singleID()
+	if rootless() {
+		root.how.LeftOut = usersLack()
 	}
-	root.tree = tree.DirOptions{UIDMap: uids, GIDMap: gids, SingleID: singleID()}
 	if b, err := bundle.Load(dir.path); err == nil {
 		root.ranAs(b.Spec)
 	}
-	root.dir, err = a.containerRoot(ctx, s, dir, root.base)
-	return root, err
+	return root, a.containerRoot(ctx, s, dir, &root)
 }
 
 // ranAs takes from the config of a container what the image need not know: mount points may have been made for it, and
-// with id maps what it wrote belongs to ids of the host. Files of the image that it did not touch have the image's own
-// ids then, which are not among those of the host that it was given.
+// with id maps its files belong to ids of the host.
 func (r *changedRoot) ranAs(spec *specs.Spec) {
 	for _, m := range spec.Mounts {
 		r.masks = append(r.masks, filepath.Clean("/"+m.Destination))
 	}
-	if spec.Linux == nil || rootless() || r.tree.UIDMap != nil {
+	if spec.Linux == nil || rootless() {
 		return // the maps of a user who is not root are those of this process
 	}
 	idMaps := func(list []specs.LinuxIDMapping) (maps []unpack.IDMap) {
@@ -90,26 +89,30 @@ func (r *changedRoot) ranAs(spec *specs.Spec) {
 		}
 		return maps
 	}
-	r.tree.UIDMap, r.tree.GIDMap = idMaps(spec.Linux.UIDMappings), idMaps(spec.Linux.GIDMappings)
+	r.how.UIDMap, r.how.GIDMap = idMaps(spec.Linux.UIDMappings), idMaps(spec.Linux.GIDMappings)
 }
 
-// containerRoot opens the root file system of a container that has ended.
-func (a *app) containerRoot(ctx context.Context, s *store.Store, dir containerDir, base image.Image) (*os.File, error) {
+// containerRoot opens the root file system of a container that has ended: with id maps, as the container had it.
+func (a *app) containerRoot(ctx context.Context, s *store.Store, dir containerDir, root *changedRoot) error {
 	upper := dir.join(upperDir)
 	if _, err := os.Lstat(upper); err != nil {
-		return os.Open(dir.join(rootfsDir)) // a copy
+		root.dir, err = os.Open(dir.join(rootfsDir)) // a copy
+		return err
 	}
 	l, err := a.openLayers(s, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	layers, err := l.Ensure(ctx, base.Layers(), s)
+	layers, err := l.Ensure(ctx, root.base.Layers(), s)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return snapshot.Mount(ctx, snapshot.MountOptions{
-		Layers: append(layers, upper), ReadOnly: true, UserXattr: rootless(), Scratch: dir.join(rootfsDir),
+	root.mapped = root.how.UIDMap != nil
+	root.dir, err = snapshot.Mount(ctx, snapshot.MountOptions{
+		Layers: layers, Top: upper, ReadOnly: true, UserXattr: rootless(), Scratch: dir.join(rootfsDir),
+		UIDMap: root.how.UIDMap, GIDMap: root.how.GIDMap,
 	})
+	return err
 }
 
 // imageByDigest gives the image whose manifest the store has, under whatever name.

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -31,10 +30,19 @@ type changedRoot struct {
 	dir      *os.File // open
 	base     image.Image
 	baseName string
-	masks    []string // what of it is not the image's business
-	tree     tree.DirOptions
+	masks    []string       // what of it is not the image's business
+	how      verify.How     // it was unpacked
+	mapped   bool           // what it shows of the image are mounts with the maps
 	record   *verify.Record // of the unpacking; nil if there is none
-	leftOut  []string       // by the unpacking, as verify.How has it
+}
+
+// treeOptions are those of a tree that was unpacked in some way.
+func (a *app) treeOptions(how verify.How) tree.DirOptions {
+	limits := a.limits.WithDefaults()
+	return tree.DirOptions{
+		UIDMap: how.UIDMap, GIDMap: how.GIDMap, SingleID: how.SingleID,
+		Entries: limits.Entries, Depth: limits.Depth, FileBytes: limits.FileBytes, Logger: a.log,
+	}
 }
 
 // repack makes an image of the changes in a directory or a container. All checks of flags come first, and
@@ -102,9 +110,7 @@ func (a *app) changed(ctx context.Context, s *store.Store, arg string, f *repack
 	if err != nil {
 		return root, err
 	}
-	for _, m := range f.masks {
-		root.masks = append(root.masks, filepath.Clean("/"+m))
-	}
+	root.masks = append(root.masks, f.masks...)
 	if !f.noVolumes {
 		root.masks = append(root.masks, slices.Collect(maps.Keys(root.base.Config().Config.Volumes))...)
 	}
@@ -148,8 +154,7 @@ func (r *changedRoot) recorded(s *store.Store, dir string, f *repackFlags) error
 	if len(f.maps.uids)+len(f.maps.gids) > 0 {
 		return usageErrorf(nil, "--uid-map and --gid-map are known of %s", dir)
 	}
-	r.base, r.baseName, r.record, r.leftOut = rec.Image(), rec.Name, rec, rec.How.LeftOut
-	r.tree = tree.DirOptions{UIDMap: rec.How.UIDMap, GIDMap: rec.How.GIDMap, SingleID: rec.How.SingleID}
+	r.base, r.baseName, r.record, r.how = rec.Image(), rec.Name, rec, rec.How
 	return nil
 }
 
@@ -159,9 +164,9 @@ func (a *app) basedOn(ctx context.Context, s *store.Store, r *changedRoot, f *re
 	if err != nil {
 		return err
 	}
-	r.tree = tree.DirOptions{UIDMap: uids, GIDMap: gids, SingleID: singleID()}
+	r.how = verify.How{UIDMap: uids, GIDMap: gids, SingleID: singleID()}
 	if rootless() {
-		r.leftOut = []string{"device", "xattr trusted."}
+		r.how.LeftOut = usersLack()
 	}
 	base, err := a.ensurePulled(ctx, s, f.base, f.policy, f.t)
 	r.base, r.baseName = base.image, base.Name
@@ -184,7 +189,7 @@ func present(ctx context.Context, s *store.Store, base image.Image, name string)
 func rootfsOf(dir string) (string, error) {
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {
-		err = fmt.Errorf("%s: it is no directory", dir)
+		err = &exitError{statusNotFound, fmt.Errorf("%s: it is no directory", dir)}
 	}
 	if err != nil {
 		return "", err
@@ -207,10 +212,9 @@ func (a *app) planLayer(ctx context.Context, s *store.Store, root changedRoot, f
 		return nil, err
 	}
 	if f.squash {
-		before = tree.New()
-		changes = tree.Diff(before, after, tree.DiffOptions{})
+		before, changes = tree.New(), squashed(before, after)
 	} else {
-		changes = slices.DeleteFunc(changes, root.notUnpacked)
+		changes = root.own(changes)
 	}
 	return repack.NewPlan(before, after, changes, repack.PlanOptions{Masks: root.masks, Logger: a.log})
 }
@@ -225,8 +229,8 @@ func (a *app) changesByBlob(ctx context.Context, s *store.Store, root changedRoo
 		return err
 	})
 	g.Go(func() (err error) {
-		o := root.tree
-		o.Content, o.Logger = true, a.log
+		o := a.treeOptions(root.how)
+		o.Content = true
 		after, err = tree.OfDir(ctx, root.dir, o)
 		return err
 	})
@@ -253,9 +257,7 @@ func (a *app) changesByLog(ctx context.Context, root changedRoot, f *repackFlags
 		return err
 	})
 	g.Go(func() (err error) {
-		o := root.tree
-		o.Logger = a.log
-		after, err = tree.OfDir(gctx, root.dir, o)
+		after, err = tree.OfDir(gctx, root.dir, a.treeOptions(root.how))
 		return err
 	})
 	if err := g.Wait(); errors.Is(err, fs.ErrNotExist) {
@@ -263,29 +265,40 @@ func (a *app) changesByLog(ctx context.Context, root changedRoot, f *repackFlags
 	} else if err != nil {
 		return nil, nil, nil, err
 	}
-	content, known, err := sums.Content(ctx, root.dir, before, after)
+	changes, known, err := sums.Diff(ctx, root.dir, before, after)
 	if err != nil || !known {
 		return nil, nil, nil, err
 	}
-	return before, after, append(tree.Diff(before, after, tree.DiffOptions{}), content...), nil
+	return before, after, changes, nil
 }
 
-// notUnpacked tells that a difference is none that was made, but one that the unpacking left, as it may where this
-// user cannot make devices, or set xattrs.
-func (r *changedRoot) notUnpacked(c tree.Change) bool {
-	device := c.Old != nil && (c.Old.Kind == unpack.CharDevice || c.Old.Kind == unpack.BlockDevice) && slices.Contains(r.leftOut, "device")
-	if device && (c.Kind == tree.Removed || c.New.Kind == unpack.Regular && c.New.Size == 0) { // a place to bind it
-		return true
+// own gives the changes that were made, without those that the unpacking left. What cannot keep its owner on disk has
+// the image's.
+func (r *changedRoot) own(changes []tree.Change) []tree.Change {
+	made := changes[:0]
+	for _, c := range changes {
+		rest, changed := r.how.Explain(c)
+		if rest.Kind == tree.Changed && !r.ownerHeld(c) {
+			c.New.UID, c.New.GID = c.Old.UID, c.Old.GID
+			rest.What = slices.DeleteFunc(rest.What, isOwner)
+			changed = len(rest.What) > 0
+		}
+		if changed {
+			made = append(made, rest)
+		}
 	}
-	return c.Kind == tree.Changed && !slices.ContainsFunc(c.What, func(what string) bool {
-		name, isXattr := strings.CutPrefix(what, "xattr ")
-		name, removed := strings.CutSuffix(name, " removed")
-		return !isXattr || !removed || !slices.ContainsFunc(r.leftOut, func(left string) bool {
-			left, ok := strings.CutPrefix(left, "xattr ")
-			unquoted, err := strconv.Unquote(name)
-			return ok && err == nil && (unquoted == left || left == "trusted." && strings.HasPrefix(unquoted, left))
-		})
-	})
+	return made
+}
+
+// squashed makes all of a tree a change. Of a directory that something is mounted on, the image tells the attributes.
+func squashed(before, after *tree.Tree) []tree.Change {
+	changes := tree.Diff(tree.New(), after, tree.DiffOptions{})
+	for i, c := range changes {
+		if old := before.Lookup(c.Path); c.New != nil && c.New.Mount && old != nil && old.Kind == unpack.Directory {
+			changes[i].New = old
+		}
+	}
+	return changes
 }
 
 // writeLayer writes a layer into the store. Its digest is known only when all of it was written, so it goes

@@ -43,14 +43,15 @@ func ReadSums(ctx context.Context, layers []image.Layer, logs func(image.Layer) 
 
 // pair is a file that two trees have under one name, the same by all but its content.
 type pair struct {
-	path          string
+	paths         []string // several if both trees have them for one file
 	before, after *tree.Node
 	sum           uint64
 }
 
-// Content finds, among files that are the same by size and time, those with other content in dir, from which the
-// tree after was read. known is false if the sum of one is not known (a sparse file): then the blobs have to be asked.
-func (s Sums) Content(ctx context.Context, dir *os.File, before, after *tree.Tree) (changes []tree.Change, known bool, err error) {
+// Diff is tree.Diff, and finds also, among files that are the same by size and time, those with other content in dir, from
+// which the tree after was read. known is false if the sum of one is not known (a sparse file): then the blobs have to be
+// asked.
+func (s Sums) Diff(ctx context.Context, dir *os.File, before, after *tree.Tree) (changes []tree.Change, known bool, err error) {
 	pairs, known := s.pairs(before, after)
 	if !known {
 		return nil, false, nil
@@ -65,8 +66,26 @@ func (s Sums) Content(ctx context.Context, dir *os.File, before, after *tree.Tre
 			return err
 		})
 	}
-	err = g.Wait()
-	return slices.Concat(found...), true, err
+	if err := g.Wait(); err != nil {
+		return nil, true, err
+	}
+	return withContent(tree.Diff(before, after, tree.DiffOptions{}), slices.Concat(found...)), true, nil
+}
+
+// withContent adds changes of content to others: a path that differs in several ways is one change.
+func withContent(changes, content []tree.Change) []tree.Change {
+	at := make(map[string]int, len(changes))
+	for i, c := range changes {
+		at[c.Path] = i
+	}
+	for _, c := range content {
+		if i, ok := at[c.Path]; ok {
+			changes[i].What = append(changes[i].What, c.What...)
+		} else {
+			changes = append(changes, c)
+		}
+	}
+	return changes
 }
 
 // contentOf compares some files, which are in order.
@@ -78,15 +97,15 @@ func contentOf(ctx context.Context, dir *os.File, pairs []pair) ([]tree.Change, 
 	defer files.close()
 	var changes []tree.Change
 	for _, p := range pairs {
-		if err := context.Cause(ctx); err != nil {
-			return nil, &Error{Op: "read", Subject: p.path, Err: err}
-		}
-		sum, err := files.sum(p.path, p.after)
+		sum, err := files.sum(ctx, p.paths[0], p.after)
 		if err != nil {
-			return nil, &Error{Op: "read", Subject: p.path, Err: err}
+			return nil, &Error{Op: "read", Subject: p.paths[0], Err: err}
 		}
-		if sum != p.sum {
-			changes = append(changes, tree.Change{Path: p.path, Kind: tree.Changed, What: []string{"content"}, Old: p.before, New: p.after})
+		if sum == p.sum {
+			continue
+		}
+		for _, path := range p.paths { // any of them may be masked
+			changes = append(changes, tree.Change{Path: path, Kind: tree.Changed, What: []string{"content"}, Old: p.before, New: p.after})
 		}
 	}
 	return changes, nil
@@ -94,9 +113,9 @@ func contentOf(ctx context.Context, dir *os.File, pairs []pair) ([]tree.Change, 
 
 // pairs finds the files to compare, in order, each file once.
 func (s Sums) pairs(before, after *tree.Tree) (list []pair, known bool) {
-	seen, known := map[[2]*tree.Node]bool{}, true
+	seen, known := map[[2]*tree.Node]int{}, true
 	_ = after.Walk(func(path string, n *tree.Node) error { // gives no error
-		if n.Kind != unpack.Regular || n.Size == 0 {
+		if n.Kind != unpack.Regular || n.Size == 0 || n.Mount {
 			return nil
 		}
 		old := before.Lookup(path)
@@ -104,16 +123,17 @@ func (s Sums) pairs(before, after *tree.Tree) (list []pair, known bool) {
 			return nil // tree.Diff has found it
 		}
 		if both := [2]*tree.Node{old, n}; n.Names > 1 && old.Names > 1 {
-			if seen[both] {
+			if i, ok := seen[both]; ok {
+				list[i].paths = append(list[i].paths, path)
 				return nil
 			}
-			seen[both] = true
+			seen[both] = len(list)
 		}
 		f, ok := s[place{old.Layer, old.Position}]
 		if !ok || f.Size != n.Size {
 			known = false
 		}
-		list = append(list, pair{path, old, n, f.Sum})
+		list = append(list, pair{[]string{path}, old, n, f.Sum})
 		return nil
 	})
 	return list, known

@@ -1,6 +1,7 @@
 package repack
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -91,7 +92,7 @@ func (f *files) open(path string, n *tree.Node) (*os.File, error) {
 }
 
 // copy writes the content of a regular file, which must be the one that n describes, before and after.
-func (f *files) copy(w io.Writer, path string, n *tree.Node) error {
+func (f *files) copy(ctx context.Context, w io.Writer, path string, n *tree.Node) error {
 	file, err := f.open(path, n)
 	if err != nil {
 		return err
@@ -103,7 +104,7 @@ func (f *files) copy(w io.Writer, path string, n *tree.Node) error {
 		w = io.MultiWriter(w, sum.Hash())
 	}
 	// The size is in the header: neither more nor less is taken.
-	got, err := io.CopyBuffer(onlyWriter{w}, io.LimitReader(onlyReader{file}, n.Size), f.buf)
+	got, err := io.CopyBuffer(onlyWriter{w}, io.LimitReader(fileReader{ctx, file}, n.Size), f.buf)
 	if err != nil {
 		return err
 	}
@@ -117,9 +118,9 @@ func (f *files) copy(w io.Writer, path string, n *tree.Node) error {
 }
 
 // sum gives the CRC-64 of a regular file's content.
-func (f *files) sum(path string, n *tree.Node) (uint64, error) {
+func (f *files) sum(ctx context.Context, path string, n *tree.Node) (uint64, error) {
 	sum := isocrc.New()
-	err := f.copy(sum, path, n)
+	err := f.copy(ctx, sum, path, n)
 	return sum.Sum64(), err
 }
 
@@ -140,9 +141,19 @@ func check(fd int, n *tree.Node) error {
 	return nil
 }
 
-// onlyReader and onlyWriter hide the methods by which io.Copy would go round the buffer, one allocated
-// a file otherwise.
+// fileReader and onlyWriter hide the methods by which io.Copy would go round the buffer, one allocated
+// a file otherwise. A reader ends when its context does: a hole of a file can be of any size.
 type (
-	onlyReader struct{ io.Reader }
+	fileReader struct {
+		ctx context.Context //nolint:containedctx // lives as long as one call
+		r   io.Reader
+	}
 	onlyWriter struct{ io.Writer }
 )
+
+func (r fileReader) Read(b []byte) (int, error) {
+	if err := context.Cause(r.ctx); err != nil {
+		return 0, err
+	}
+	return r.r.Read(b)
+}

@@ -3,6 +3,7 @@
 package repack
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -17,6 +18,10 @@ func openFiles(*os.File) (*files, error) { return nil, errors.ErrUnsupported }
 
 func (*files) close() {}
 
-func (*files) copy(io.Writer, string, *tree.Node) error { return errors.ErrUnsupported }
+func (*files) copy(context.Context, io.Writer, string, *tree.Node) error {
+	return errors.ErrUnsupported
+}
 
-func (*files) sum(string, *tree.Node) (uint64, error) { return 0, errors.ErrUnsupported }
+func (*files) sum(context.Context, string, *tree.Node) (uint64, error) {
+	return 0, errors.ErrUnsupported
+}

@@ -90,7 +90,7 @@ func (p *Plan) archive(ctx context.Context, dir *os.File, w io.Writer, epoch *ti
 		if s.node == nil || s.node.Kind != unpack.Regular || s.target != "" {
 			continue
 		}
-		if err := files.copy(tw, s.path, s.node); err != nil {
+		if err := files.copy(ctx, tw, s.path, s.node); err != nil {
 			return &Error{Op: "read", Subject: s.path, Err: err}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -223,7 +224,7 @@ func TestContent_unknown(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/f", "1")
 	before, after := read(t, dir), read(t, dir)
-	if _, known, err := (repack.Sums{}).Content(context.Background(), open(t, dir), before, after); known || err != nil {
+	if _, known, err := (repack.Sums{}).Diff(context.Background(), open(t, dir), before, after); known || err != nil {
 		t.Errorf("known %v, %v", known, err)
 	}
 	blobs := tartest.Blobs{}
@@ -245,10 +246,96 @@ func TestContent_unknown(t *testing.T) {
 		t.Fatal(err)
 	}
 	after = read(t, target)
+	if changes, known, err := sums.Diff(context.Background(), open(t, target), before, after); len(changes) > 0 || !known || err != nil {
+		t.Errorf("unchanged: %v, known %v, %v", changes, known, err)
+	}
 	if err := os.Truncate(target+"/f", 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := sums.Content(context.Background(), open(t, target), before, after); !errors.Is(err, repack.ErrChanged) {
+	if _, _, err := sums.Diff(context.Background(), open(t, target), before, after); !errors.Is(err, repack.ErrChanged) {
 		t.Errorf("changed meanwhile: %v", err)
 	}
 }
+
+// logged unpacks a layer into a new directory, and gives what its log tells: the tree and the sums.
+func logged(t *testing.T, entries ...tartest.Entry) (target string, before *tree.Tree, sums repack.Sums) {
+	t.Helper()
+	blobs, logs, target := tartest.Blobs{}, logStore{}, filepath.Join(t.TempDir(), "r")
+	layers := []image.Layer{blobs.Layer(entries...)}
+	_, err := unpack.Unpack(context.Background(), layers, blobs, target, unpack.Options{Logs: logs.create, SingleID: os.Geteuid() != 0})
+	if err == nil {
+		sums, err = repack.ReadSums(context.Background(), layers, logs.open, unpack.Limits{})
+	}
+	if err == nil {
+		before, err = tree.OfLayers(context.Background(), layers, nil, tree.Options{Logs: logs.open})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return target, before, sums
+}
+
+// TestSums_names: new content of a file with several names is a change of each, whichever of them are masked; and a path
+// that has it, and other attributes too, is one change.
+func TestSums_names(t *testing.T) {
+	needRoot(t)
+	target, before, sums := logged(t, tartest.File("a", "old"), tartest.Link("b", "a"), tartest.File("c", "old"))
+	for _, name := range []string{"a", "c"} {
+		write(t, target+"/"+name, "new")
+		if err := os.Chtimes(target+"/"+name, time.Unix(before.Lookup(name).Sec, 0), time.Unix(before.Lookup(name).Sec, int64(before.Lookup(name).Nsec))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(target+"/c", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	after := read(t, target)
+	changes, known, err := sums.Diff(context.Background(), open(t, target), before, after)
+	if err != nil || !known {
+		t.Fatalf("known %v, %v", known, err)
+	}
+	plan, err := repack.NewPlan(before, after, changes, repack.PlanOptions{Masks: []string{"a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := repack.Names(plan)
+	if plan.Changes() != 2 || !slices.Contains(names, "b") || slices.Contains(names, "a") {
+		t.Errorf("%d changes: %s; %q", plan.Changes(), lines(changes), names)
+	}
+}
+
+// TestInterrupted: a file is read no further than until somebody asks to end, however much of it is a hole.
+func TestInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/f", "")
+	if err := os.Truncate(dir+"/f", 1<<43); err != nil {
+		t.Skipf("a sparse file: %v", err)
+	}
+	after, err := tree.OfDir(context.Background(), open(t, dir), tree.DirOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := repack.NewPlan(tree.New(), after, tree.Diff(tree.New(), after, tree.DiffOptions{}), repack.PlanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	read := 0
+	w := writerFunc(func(p []byte) (int, error) {
+		if read += len(p); read > 1<<20 {
+			cancel()
+		}
+		return len(p), nil
+	})
+	if _, err := plan.Write(ctx, open(t, dir), w, repack.Options{Compression: image.Uncompressed}); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if read > 8<<20 {
+		t.Errorf("%d bytes were read", read)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

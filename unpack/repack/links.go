@@ -72,7 +72,7 @@ func (p *planner) groups() []*group {
 	var list []*group
 	byNode := map[*tree.Node]*group{}
 	_ = p.after.Walk(func(path string, n *tree.Node) error {
-		if n.Kind == unpack.Directory || n.Kind == unpack.Socket || n.Names < 2 && !shared[path] || p.masked(path) {
+		if n.Kind == unpack.Directory || n.Mount || unlayered(n) != "" || n.Names < 2 && !shared[path] || p.masked(path) {
 			return nil
 		}
 		g := byNode[n]

@@ -27,7 +27,7 @@ type Plan struct {
 	changes int
 }
 
-// Changes gives how many paths differ, without masked ones and sockets: with none, no layer is needed.
+// Changes gives how many paths differ, without masked ones and what no layer has: with none, no layer is needed.
 func (p *Plan) Changes() int { return p.changes }
 
 // Entries gives how many entries the layer will have.
@@ -115,10 +115,12 @@ func (p *planner) change(c tree.Change) {
 		return
 	}
 	kind := c.Kind
-	if c.New != nil && c.New.Kind == unpack.Socket {
-		if p.log != nil {
-			p.log.Warn("a socket is left out: a layer has none", "path", quote(c.Path))
-		}
+	if c.New != nil && c.New.Mount && c.New.Kind != unpack.Directory {
+		p.warn("a file that something is mounted on is left out: what it holds is not to be seen", c.Path)
+		return
+	}
+	if why := unlayered(c.New); why != "" {
+		p.warn(why, c.Path)
 		if c.Old == nil {
 			return
 		}
@@ -134,6 +136,25 @@ func (p *planner) change(c tree.Change) {
 	p.count++
 	p.written[c.Path] = c.New
 	p.changed[c.Path] = true
+}
+
+// unlayered tells why no layer has a file of this kind; "" if layers have.
+func unlayered(n *tree.Node) string {
+	switch {
+	case n == nil:
+		return ""
+	case n.Kind == unpack.Socket:
+		return "a socket is left out: a layer has none"
+	case n.Kind == unpack.CharDevice && n.Major == 0 && n.Minor == 0:
+		return "the character device 0:0 is left out: where layers are mounted it means a deletion"
+	}
+	return ""
+}
+
+func (p *planner) warn(text, path string) {
+	if p.log != nil {
+		p.log.Warn(text, "path", quote(path))
+	}
 }
 
 // remove hides a path that is gone, unless what it was in is gone or hides it by being no directory.

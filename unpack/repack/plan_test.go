@@ -97,16 +97,22 @@ func TestIS_T7_reserved_names(t *testing.T) {
 	}
 }
 
-// TestSockets: a socket has no entry; what it took the place of is removed.
-func TestSockets(t *testing.T) {
+// TestIS_T7_unlayered: a socket has no entry, nor has what would be a whiteout to overlayfs; what one took the place of is
+// removed. What a file that is mounted over another one holds is not the image's.
+func TestIS_T7_unlayered(t *testing.T) {
 	before := modelled(t, tartest.File("s", ""))
 	socket := &tree.Node{Kind: unpack.Socket, Names: 1}
+	whiteout := &tree.Node{Kind: unpack.CharDevice, Names: 1}
+	mounted := &tree.Node{Kind: unpack.Regular, Size: 1, Mount: true, Names: 1}
 	for _, c := range []struct {
 		change tree.Change
 		want   []string
 	}{
 		{tree.Change{Path: "new", Kind: tree.Added, New: socket}, nil},
 		{tree.Change{Path: "s", Kind: tree.Changed, What: []string{"type"}, Old: before.Lookup("s"), New: socket}, []string{".wh.s"}},
+		{tree.Change{Path: "new", Kind: tree.Added, New: whiteout}, nil},
+		{tree.Change{Path: "s", Kind: tree.Changed, What: []string{"type"}, Old: before.Lookup("s"), New: whiteout}, []string{".wh.s"}},
+		{tree.Change{Path: "new", Kind: tree.Added, New: mounted}, nil},
 	} {
 		plan, err := repack.NewPlan(before, tree.New(), []tree.Change{c.change}, repack.PlanOptions{})
 		if err != nil {

@@ -167,18 +167,19 @@ func (s logStore) checkChanges(t *testing.T, layers []image.Layer, byBlob *tree.
 	if err != nil {
 		t.Fatal(err)
 	}
-	content, known, err := sums.Content(ctx, open(t, root), before, after)
+	changes, known, err := sums.Diff(ctx, open(t, root), before, after)
 	if err != nil || !known {
 		t.Fatalf("content: %v, known %v", err, known)
 	}
 	got, want := map[string]bool{}, map[string]bool{}
-	for _, c := range append(tree.Diff(before, after, tree.DiffOptions{}), content...) {
+	for _, c := range changes {
+		if got[c.Path] {
+			t.Errorf("%q is told twice", c.Path)
+		}
 		got[c.Path] = true
 	}
 	for _, c := range diff(byBlob, read(t, root)) {
-		if got[c.Path] || c.New == nil || c.New.Names < 2 { // of a changed file one name is told
-			want[c.Path] = true
-		}
+		want[c.Path] = true
 	}
 	if !maps.Equal(got, want) {
 		t.Fatalf("changes by log %v, by content %v", got, want)

@@ -19,8 +19,11 @@ type MountOptions struct {
 	// for a mount that only shows the layers. An empty Upper is given the attributes of the
 	// topmost layer's root, since the root of the mount is shown with its attributes.
 	Upper, Work string
-	ReadOnly    bool
-	UserXattr   bool // the layers were unpacked with UserXattr; needed in a user namespace
+	// Top, if not "", is an Upper of before to be shown above the layers, which is not written to; it holds ids of the
+	// host already.
+	Top       string
+	ReadOnly  bool
+	UserXattr bool // the layers were unpacked with UserXattr; needed in a user namespace
 	// Scratch is an existing empty directory for kernels before 6.5, which take a long list of layers only
 	// through mount(2), and so at a place in the mount namespace; it is detached again at once.
 	Scratch string

@@ -23,6 +23,7 @@ type chain struct {
 type MountOptions struct {
 	Layers         []string
 	Upper, Work    string
+	Top            string
 	ReadOnly       bool
 	UserXattr      bool
 	Scratch        string

@@ -24,6 +24,8 @@ type DirOptions struct {
 	// level costs a descriptor. What is deeper is not looked into: unpack.ErrLimit, see Failed.
 	Entries int64
 	Depth   int64
+	// FileBytes bounds the bytes of a file, holes included; 0 is no bound. A larger one is unpack.ErrLimit, see Failed.
+	FileBytes int64
 	// Skip, if not nil, tells that a path is neither to be in the tree nor looked into.
 	Skip func(path string) bool
 	// Failed, if not nil, is told what cannot be read, or changes while it is: with nil OfDir goes on

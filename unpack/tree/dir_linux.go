@@ -89,6 +89,17 @@ func (s *scan) dir(ctx context.Context, fd int, path string, n *Node) error {
 	}
 }
 
+// exceeded is the error of a limit.
+func exceeded(name string, value, met int64, what string) error {
+	e := &unpack.LimitError{Value: value, Met: met, What: what}
+	for _, l := range unpack.LimitTable() {
+		if l.Name == name {
+			e.Limit = l
+		}
+	}
+	return e
+}
+
 // failed is an error of a path, or none if the caller can do without it.
 func (s *scan) failed(path string, err error) error {
 	if err != nil && s.o.Failed != nil {
@@ -110,7 +121,7 @@ func (s *scan) child(ctx context.Context, parent int, name, path string, dir *No
 		return s.failed(path, err)
 	}
 	if s.tree.len++; int64(s.tree.len) > s.o.Entries {
-		return fmt.Errorf("%w: more than %d paths", unpack.ErrLimit, s.o.Entries)
+		return exceeded("entries", s.o.Entries, int64(s.tree.len), "the directory has more paths")
 	}
 	isDir := st.mode&unix.S_IFMT == unix.S_IFDIR
 	if st.links > 1 && !isDir && !st.mounted {
@@ -139,6 +150,9 @@ func (s *scan) child(ctx context.Context, parent int, name, path string, dir *No
 	case st.links > 1:
 		s.inodes[st.inode] = n
 	}
+	if n.Kind == unpack.Regular && s.o.FileBytes > 0 && n.Size > s.o.FileBytes {
+		return s.failed(path, exceeded("file", s.o.FileBytes, n.Size, "the file is larger"))
+	}
 	if s.hash == nil || n.Kind != unpack.Regular {
 		return nil
 	}
@@ -161,7 +175,7 @@ func (s *scan) mounted(path string, n *Node) {
 // subdirectory reads what is in the directory n, unless it is too deep, or something is mounted on it.
 func (s *scan) subdirectory(ctx context.Context, parent int, name, path string, n *Node, st *seen) error {
 	if int64(strings.Count(path, "/")+1) >= s.o.Depth {
-		return s.failed(path, fmt.Errorf("%w: more than %d components", unpack.ErrLimit, s.o.Depth))
+		return s.failed(path, exceeded("depth", s.o.Depth, 0, "what is in the directory is deeper"))
 	}
 	fd, err := openBelow(parent, name, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err == unix.EXDEV {

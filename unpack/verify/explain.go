@@ -2,8 +2,6 @@ package verify
 
 import (
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/oci-pipeline/oci/unpack"
 	"github.com/oci-pipeline/oci/unpack/tree"
@@ -17,19 +15,13 @@ func (v *verifier) explain(changes []tree.Change) []tree.Change {
 		if v.skip(c.Path) || v.unseen(c) || c.Path == "" && v.rootIgnored {
 			continue
 		}
-		if v.notMade(c) {
+		before := len(c.What)
+		c, changed := v.o.How.Explain(c)
+		if !changed || len(c.What) < before {
 			v.report.LeftOut++
-			continue
 		}
-		if c.Kind == tree.Changed {
-			before := len(c.What)
-			c.What = slices.DeleteFunc(c.What, func(what string) bool { return v.notHeld(c.Old.Kind, what) })
-			if len(c.What) < before {
-				v.report.LeftOut++
-			}
-			if len(c.What) == 0 {
-				continue
-			}
+		if !changed {
+			continue
 		}
 		rest = append(rest, c)
 	}
@@ -54,27 +46,3 @@ func (v *verifier) unseen(c tree.Change) bool {
 	}
 	return slices.ContainsFunc(v.report.Unread, func(u Unread) bool { return within(c.Path, u.Path) })
 }
-
-// notMade tells whether a change is a device that the unpacking could not make, or made an empty file for.
-func (v *verifier) notMade(c tree.Change) bool {
-	if c.Old == nil || c.Old.Kind != unpack.CharDevice && c.Old.Kind != unpack.BlockDevice || !slices.Contains(v.o.How.LeftOut, deviceLeftOut) {
-		return false
-	}
-	return c.Kind == tree.Removed || c.New.Kind == unpack.Regular && c.New.Size == 0
-}
-
-// notHeld tells whether a difference is one that the unpacking left: an xattr that the file system does not take, or the
-// owner of what has no xattr to keep it (xattr(7)).
-func (v *verifier) notHeld(kind unpack.Kind, what string) bool {
-	if v.o.How.SingleID && kind != unpack.Regular && kind != unpack.Directory && strings.HasPrefix(what, "owner ") {
-		return true
-	}
-	name, ok := strings.CutSuffix(what, " removed")
-	return ok && slices.ContainsFunc(v.o.How.LeftOut, func(left string) bool {
-		xattr, ok := strings.CutPrefix(left, "xattr ")
-		return ok && name == "xattr "+strconv.Quote(xattr)
-	})
-}
-
-// deviceLeftOut is unpack's word for devices that were not made.
-const deviceLeftOut = "device"

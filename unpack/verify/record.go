@@ -38,7 +38,8 @@ type How struct {
 	UIDMap   []unpack.IDMap `json:"uidMap,omitempty"`
 	GIDMap   []unpack.IDMap `json:"gidMap,omitempty"`
 	SingleID bool           `json:"singleID,omitempty"`
-	// LeftOut is what this machine could not represent: "device", or "xattr NAME"; sorted.
+	// LeftOut is what this machine could not represent: "device", or "xattr NAME", all names that begin so if there
+	// is a full stop at the end; sorted.
 	LeftOut []string `json:"leftOut,omitempty"`
 }
 

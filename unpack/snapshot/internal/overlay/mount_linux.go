@@ -19,6 +19,7 @@ import (
 type Options struct {
 	Layers         []string
 	Upper, Work    string
+	Top            string
 	ReadOnly       bool
 	UserXattr      bool
 	Scratch        string
@@ -74,7 +75,7 @@ func mount(o Options, ways []way) (*os.File, error) {
 
 // prepare gives the layers to mount, the topmost first, by absolute names, and readies the upper directory.
 func (o *Options) prepare() ([]string, error) {
-	for _, dir := range []*string{&o.Upper, &o.Work, &o.Scratch} {
+	for _, dir := range []*string{&o.Upper, &o.Work, &o.Top, &o.Scratch} {
 		if *dir == "" {
 			continue
 		}
@@ -93,7 +94,7 @@ func (o *Options) prepare() ([]string, error) {
 	if o.Upper != "" {
 		return layers, copyRoot(o.Upper, layers[0], merge.IDs{UIDs: o.UIDMap, GIDs: o.GIDMap})
 	}
-	if len(layers) == 1 {
+	if len(layers) == 1 && o.Top == "" {
 		// overlayfs wants two layers then. A plain bind mount would show whiteouts as devices.
 		empty := filepath.Join(filepath.Dir(layers[0]), "empty")
 		if err := os.Mkdir(empty, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
@@ -106,8 +107,12 @@ func (o *Options) prepare() ([]string, error) {
 
 // try mounts in one way, in a thread of its own if it has to change what belongs to a thread.
 func (o *Options) try(w way, layers []string, maps *os.File) (fd int, err error) {
+	stack := layers
+	if o.Top != "" {
+		stack = append([]string{o.Top}, layers...)
+	}
 	if !w.compact && maps == nil {
-		return w.mount(o, layers)
+		return w.mount(o, stack)
 	}
 	flags := unix.CLONE_FS
 	if maps != nil {
@@ -124,7 +129,7 @@ func (o *Options) try(w way, layers []string, maps *os.File) (fd int, err error)
 				return fmt.Errorf("chdir /proc/self/fd: %w", err)
 			}
 		}
-		fd, err = w.mount(o, layers)
+		fd, err = w.mount(o, stack)
 		return err
 	})
 	return fd, err
