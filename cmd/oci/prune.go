@@ -30,7 +30,7 @@ func pruneCommand(a *app) *cobra.Command {
 		Short: "Delete what no image and no container uses",
 		Long: "Delete blobs and unpacked layers that no name of the store and no container uses, downloads that were\n" +
 			"broken off more than a day ago, and the records of directories that `oci unpack` or `oci bundle` filled and that are\n" +
-			"gone. Records keep no blobs. Waits for transfers that are going on.",
+			"gone, as are those on a disk that is not mounted. Records keep no blobs. Waits for transfers that are going on.",
 		Args: exact(0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := interruptible(cmd.Context())
