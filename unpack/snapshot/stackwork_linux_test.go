@@ -136,7 +136,9 @@ func TestH63_stacking_is_bounded(t *testing.T) {
 		}},
 		"total": {unpack.Limits{TotalBytes: 24 << 10}, [][]tartest.Entry{
 			{tartest.File("a", string(make([]byte, 10<<10)))},
-			{tartest.Link("b", "a")}, {tartest.Link("c", "a")}, {tartest.Link("d", "a")},
+			{tartest.Link("b", "a")},
+			{tartest.Link("c", "a")},
+			{tartest.Link("d", "a")},
 		}},
 	} {
 		blobs := tartest.Blobs{}
