@@ -172,6 +172,9 @@ func (a *app) ensurePulled(ctx context.Context, s *store.Store, arg, policy stri
 	case pullMissing, pullNever:
 		var have pulled
 		entry, err := findBy(ctx, s, arg, t.network)
+		if err == nil && policy == pullMissing && a.movedOn(ctx, entry, arg, t) {
+			err = store.ErrNotFound
+		}
 		if err == nil {
 			have.named(entry.Name, entry.Descriptor)
 			have.image, err = s.Image(ctx, entry.Descriptor, want)
@@ -188,6 +191,23 @@ func (a *app) ensurePulled(ctx context.Context, s *store.Store, arg, policy stri
 		return pulled{}, err
 	}
 	return a.pull(ctx, s, ref, t)
+}
+
+// movedOn tells whether a directory that arg names has another image than the store has of it: it was written since, or the
+// name is relative and meant another directory then. To ask costs nothing, unlike with a registry or an archive. A directory
+// that is gone has nothing newer.
+func (a *app) movedOn(ctx context.Context, have store.Tagged, arg string, t transferFlags) bool {
+	p, err := a.source(ctx, arg, t)
+	if err != nil || p.stored != "" || p.ref.Transport != reference.OCI && p.ref.Transport != reference.Dir {
+		return false
+	}
+	src, err := a.openPlace(ctx, p, t)
+	if err != nil {
+		return false
+	}
+	defer src.Close()
+	d, err := src.Resolve(ctx)
+	return err == nil && d.Digest != have.Descriptor.Digest
 }
 
 // localSink gives a store the shape that package transport writes into.

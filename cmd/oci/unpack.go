@@ -22,7 +22,8 @@ func unpackCommand(a *app) *cobra.Command {
 		Use:   "unpack REF DIR",
 		Short: "Unpack the root file system of an image into a directory",
 		Long: "Unpack the layers of an image, in order, into DIR, which must be absent or empty. Digest, size and\n" +
-			"DiffID of each layer are proved; on failure DIR is as it was. The image is pulled when it is missing.\n" +
+			"DiffID of each layer are proved; on failure DIR is as it was. The image is pulled when it is missing,\n" +
+			"or when a layout on disk has another by now.\n" +
 			"All is written beside DIR and renamed at the end; if DIR is a mount point, it is written there, and SIGKILL leaves it.\n\n" +
 			"The store keeps a record of it, from which `oci verify --rootfs DIR` proves later what of DIR is still the\n" +
 			"image; `oci prune` takes away the records of directories that are gone.\n\n" +
