@@ -86,7 +86,7 @@ func (a *app) diffSide(ctx context.Context, cmd *cobra.Command, s *store.Store, 
 	}
 	done, err := a.ensurePulled(ctx, s, arg, f.policy, f.t)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, orDirectory(arg, err)
 	}
 	return &diffSide{name: done.Name, image: done.image}, nil, nil
 }

@@ -70,6 +70,14 @@ func mtreeCommand(a *app) *cobra.Command {
 // isPath tells a directory from an image: no reference begins so.
 func isPath(arg string) bool { return strings.HasPrefix(arg, "/") || strings.HasPrefix(arg, ".") }
 
+// orDirectory adds to the error about an image that a directory of that name could have been meant.
+func orDirectory(arg string, err error) error {
+	if info, serr := os.Stat(arg); serr != nil || !info.IsDir() {
+		return err
+	}
+	return fmt.Errorf("%w (there is a directory of that name here: ./%s means it)", err, oneLine(arg))
+}
+
 // keywords are those to be written.
 func (f *mtreeFlags) keywords(defaults []string) ([]string, error) {
 	list := defaults
@@ -116,7 +124,7 @@ func (a *app) mtreeImage(ctx context.Context, arg string, f *mtreeFlags) error {
 	defer s.Close()
 	done, err := a.ensurePulled(ctx, s, arg, f.policy, f.t)
 	if err != nil {
-		return err
+		return orDirectory(arg, err)
 	}
 	t, err := tree.OfLayers(ctx, done.image.Layers(), s, tree.Options{Content: true, Devices: unpack.DeviceSkip, Logger: a.log})
 	if err != nil {

@@ -63,7 +63,8 @@ func repackCommand(a *app) *cobra.Command {
 		Short: "Make an image of what was changed in an unpacked one",
 		Long: "Compare DIR, a root file system or a bundle, with the image that it was unpacked from, and write an image with\n" +
 			"one more layer that holds the difference into the store as NAME: deletions are whiteouts, files that are\n" +
-			"hardlinks stay that. Every file is compared by content. Changes in the image's volumes are left out.\n\n" +
+			"hardlinks stay that. Every file is compared by content. Changes in the image's volumes are left out; with --squash what\n" +
+			"was added in them.\n\n" +
 			"Of a DIR in which nothing changed, NAME becomes the image itself, with the same digest, unless flags change\n" +
 			"its config. An image for several platforms is taken for one. Docker's images stay Docker's.\n\n" +
 			"$SOURCE_DATE_EPOCH is the time of the image and of all files that are newer: the same DIR then gives the same\n" +

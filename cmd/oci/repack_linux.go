@@ -49,10 +49,10 @@ func (a *app) changedContainer(ctx context.Context, s *store.Store, f *repackFla
 	}
 	dir, made := a.madeFromImage(id)
 	if !made {
-		return root, fmt.Errorf("repack %s: %w among the containers made from images", id, runtime.ErrNotExist)
+		return root, fmt.Errorf("container %s: %w among the containers made from images", id, runtime.ErrNotExist)
 	}
 	if _, err := a.load(id); err == nil {
-		return root, fmt.Errorf("repack %s: it has not ended; `oci stop` stops it", id)
+		return root, fmt.Errorf("container %s: it has not ended; `oci stop` stops it", id)
 	} else if !errors.Is(err, runtime.ErrNotExist) {
 		return root, err
 	}

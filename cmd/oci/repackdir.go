@@ -212,11 +212,10 @@ func (a *app) planLayer(ctx context.Context, s *store.Store, root changedRoot, f
 		return nil, err
 	}
 	if f.squash {
-		before, changes = tree.New(), squashed(before, after)
-	} else {
-		changes = root.own(changes)
+		changes = a.squashed(root, before, after, changes)
+		return repack.NewPlan(tree.New(), after, changes, repack.PlanOptions{Logger: a.log})
 	}
-	return repack.NewPlan(before, after, changes, repack.PlanOptions{Masks: root.masks, Logger: a.log})
+	return repack.NewPlan(before, after, root.own(changes), repack.PlanOptions{Masks: root.masks, Logger: a.log})
 }
 
 // changesByBlob reads every layer of the image, and every file of the directory, side by side.
@@ -290,15 +289,32 @@ func (r *changedRoot) own(changes []tree.Change) []tree.Change {
 	return made
 }
 
-// squashed makes all of a tree a change. Of a directory that something is mounted on, the image tells the attributes.
-func squashed(before, after *tree.Tree) []tree.Change {
-	changes := tree.Diff(tree.New(), after, tree.DiffOptions{})
-	for i, c := range changes {
-		if old := before.Lookup(c.Path); c.New != nil && c.New.Mount && old != nil && old.Kind == unpack.Directory {
-			changes[i].New = old
+// squashed makes all of a tree a change, but for what was added where changes do not count. Of a directory that
+// something is mounted on, the image tells the attributes.
+func (a *app) squashed(root changedRoot, before, after *tree.Tree, changes []tree.Change) []tree.Change {
+	masked := func(path string) bool {
+		return slices.ContainsFunc(root.masks, func(m string) bool {
+			m = strings.Trim(m, "/")
+			return path == m || strings.HasPrefix(path, m+"/")
+		})
+	}
+	for _, c := range changes {
+		if c.Kind != tree.Added && masked(c.Path) {
+			a.log.Warn("one layer of all files has this path as it is on disk, although it is masked or in a volume", "path", fmt.Sprintf("%q", c.Path))
 		}
 	}
-	return changes
+	var all []tree.Change
+	for _, c := range tree.Diff(tree.New(), after, tree.DiffOptions{}) {
+		old := before.Lookup(c.Path)
+		if old == nil && masked(c.Path) {
+			continue
+		}
+		if c.New != nil && c.New.Mount && old != nil && old.Kind == unpack.Directory {
+			c.New = old
+		}
+		all = append(all, c)
+	}
+	return all
 }
 
 // writeLayer writes a layer into the store. Its digest is known only when all of it was written, so it goes
