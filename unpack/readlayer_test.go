@@ -2,6 +2,7 @@ package unpack_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"hash/crc64"
 	"io"
@@ -84,9 +85,10 @@ func TestIS_C5_replay(t *testing.T) {
 	}
 	w.Close()
 	var foreign bytes.Buffer
-	in, err := asm.NewInputTarStream(bytes.NewReader(tar), storage.NewJSONPacker(&foreign), nil)
+	in, done, err := asm.NewInputTarStreamWithDone(bytes.NewReader(tar), storage.NewJSONPacker(&foreign), nil)
 	if err == nil {
 		_, err = io.Copy(io.Discard, in)
+		err = errors.Join(err, <-done)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -60,9 +60,10 @@ func TestReadLog(t *testing.T) {
 	tar := logged()
 	want, own := entriesOf(t, tar)
 	var other bytes.Buffer
-	r, err := asm.NewInputTarStream(bytes.NewReader(tar), storage.NewJSONPacker(&other), storage.NewDiscardFilePutter())
+	r, done, err := asm.NewInputTarStreamWithDone(bytes.NewReader(tar), storage.NewJSONPacker(&other), storage.NewDiscardFilePutter())
 	if err == nil {
 		_, err = io.Copy(io.Discard, r)
+		err = errors.Join(err, <-done)
 	}
 	if err != nil {
 		t.Fatal(err)

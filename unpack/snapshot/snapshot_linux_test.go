@@ -294,8 +294,10 @@ func TestH26_claims(t *testing.T) {
 func TestLayerTwice(t *testing.T) {
 	needRoot(t)
 	a := []tartest.Entry{
-		{Name: "d/", Type: '5', Mode: 0o711, Mtime: 5}, tartest.File("d/f", "a"), tartest.File("p/q", "a"), tartest.File("g", "a"), tartest.Whiteout("w"),
-		{Name: "o/", Type: '5', Mtime: 6}, tartest.Opaque("o"), tartest.File("o/a", "a"), tartest.Link("h", "low"),
+		{Name: "d/", Type: '5', Mode: 0o711, Mtime: 5},
+		tartest.File("d/f", "a"), tartest.File("p/q", "a"), tartest.File("g", "a"), tartest.Whiteout("w"),
+		{Name: "o/", Type: '5', Mtime: 6},
+		tartest.Opaque("o"), tartest.File("o/a", "a"), tartest.Link("h", "low"),
 	}
 	between := map[string][]tartest.Entry{
 		"nothing":   {},
