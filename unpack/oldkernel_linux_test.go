@@ -11,8 +11,9 @@ import (
 	"github.com/oci-pipeline/oci/unpack/tartest"
 )
 
-// again are the tests that other tests run again, or that are about none of this package's system calls.
-const again = "^TestOldKernel|^TestRootlessChild$|^TestReal"
+// again are the tests that other tests run again, that are about none of this package's system calls, or that
+// take long and have a subtest for the walk without openat2 themselves.
+const again = "^TestOldKernel|^TestRootlessChild$|^TestReal|many_times$|^TestMutants$|single_id_umoci$|^TestH10_(renamer|mounter)$"
 
 // TestOldKernel runs all tests again on a kernel that lacks system calls: openat2 alone, as behind the
 // filter of an older container engine, and then all that is newer than Linux 4.18.

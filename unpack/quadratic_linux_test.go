@@ -12,7 +12,7 @@ import (
 // are: minutes to hours, so that the test would have ended by its time limit.
 func TestH63_many_times(t *testing.T) {
 	needRoot(t)
-	const n = 25_000
+	const n = 8_000
 	repeat := func(each func(i int) entries) (list entries) {
 		for i := range n {
 			list = append(list, each(i)...)
