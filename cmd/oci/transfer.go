@@ -172,7 +172,7 @@ func (a *app) ensurePulled(ctx context.Context, s *store.Store, arg, policy stri
 	case pullMissing, pullNever:
 		var have pulled
 		entry, err := findBy(ctx, s, arg, t.network)
-		if err == nil && policy == pullMissing && a.movedOn(ctx, entry, arg, t) {
+		if err == nil && policy == pullMissing && movedOn(ctx, entry, arg) {
 			err = store.ErrNotFound
 		}
 		if err == nil {
@@ -196,12 +196,12 @@ func (a *app) ensurePulled(ctx context.Context, s *store.Store, arg, policy stri
 // movedOn tells whether a directory that arg names has another image than the store has of it: it was written since, or the
 // name is relative and meant another directory then. To ask costs nothing, unlike with a registry or an archive. A directory
 // that is gone has nothing newer.
-func (a *app) movedOn(ctx context.Context, have store.Tagged, arg string, t transferFlags) bool {
-	p, err := a.source(ctx, arg, t)
-	if err != nil || p.stored != "" || p.ref.Transport != reference.OCI && p.ref.Transport != reference.Dir {
+func movedOn(ctx context.Context, have store.Tagged, arg string) bool {
+	ref, err := reference.Parse(arg) // without looking up what a short name means
+	if err != nil || ref.Transport != reference.OCI && ref.Transport != reference.Dir {
 		return false
 	}
-	src, err := a.openPlace(ctx, p, t)
+	src, err := transport.Open(ctx, ref)
 	if err != nil {
 		return false
 	}
