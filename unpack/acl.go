@@ -3,6 +3,7 @@ package unpack
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -173,33 +174,56 @@ func decodeACLs(list []xattr, records map[string]string, dir bool) (_ []xattr, o
 	return list, odd
 }
 
+// ErrACL is an ACL that the kernel did not write.
+var ErrACL = errors.New("it is malformed")
+
+// MapACL gives an ACL, as an xattr has it, in which user and group have replaced the ids of users and groups. Their first
+// error is returned as it is; ErrACL is what is no ACL.
+func MapACL(value string, user, group func(id uint32) (uint32, error)) (string, error) {
+	list, ok := decodeACL(value)
+	if !ok {
+		return "", ErrACL
+	}
+	for i, e := range list {
+		replace := user
+		switch e.tag {
+		case aclUser:
+		case aclGroup:
+			replace = group
+		default:
+			continue
+		}
+		id, err := replace(e.id)
+		if err != nil {
+			return "", err
+		}
+		list[i].id = id
+	}
+	return encodeACL(list), nil
+}
+
+// errNamesUsers is an ACL where there is but one user.
+var errNamesUsers = errors.New("it names users, and there is a single id")
+
 // translateACL gives an ACL with the ids that they are on disk. skip says why it cannot be.
 func (w *owners) translateACL(value string) (_, skip string, err error) {
 	if !w.single && w.uids == nil && w.gids == nil {
 		return value, "", nil
 	}
-	list, ok := decodeACL(value)
-	if !ok {
-		return "", "it is malformed", nil
+	to := func(m []IDMap, kind string) func(uint32) (uint32, error) {
+		return func(id uint32) (uint32, error) {
+			if w.single {
+				return 0, errNamesUsers
+			}
+			disk, err := mapID(m, id, kind)
+			return uint32(disk), err
+		}
 	}
-	for i, e := range list {
-		switch {
-		case e.tag != aclUser && e.tag != aclGroup:
-			continue
-		case w.single:
-			return "", "it names users, and there is a single id", nil
-		}
-		m, kind := w.uids, "uid"
-		if e.tag == aclGroup {
-			m, kind = w.gids, "gid"
-		}
-		id, err := mapID(m, e.id, kind)
-		if err != nil {
-			return "", "", err
-		}
-		list[i].id = uint32(id)
+	mapped, err := MapACL(value, to(w.uids, "uid"), to(w.gids, "gid"))
+	if err == ErrACL || err == errNamesUsers { //nolint:errorlint // they come from here as they are
+		return "", err.Error(), nil
 	}
-	return encodeACL(list), "", nil
+	return mapped, "", err
 }
 
 // aclsOf gives the ACLs of an entry.

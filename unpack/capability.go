@@ -13,6 +13,36 @@ const (
 	capSize3 = 24
 )
 
+// DecodeCapability tells which user namespace the xattr security.capability is for: root is the id of its root
+// user, 0 with revision 2. ok is false for what Linux does not write.
+func DecodeCapability(value string) (root uint32, revision int, ok bool) {
+	b := []byte(value)
+	if len(b) < 4 {
+		return 0, 0, false
+	}
+	switch magic := binary.LittleEndian.Uint32(b) & capMask; {
+	case len(b) == capSize2 && magic == capRev2:
+		return 0, 2, true
+	case len(b) == capSize3 && magic == capRev3:
+		return binary.LittleEndian.Uint32(b[capSize2:]), 3, true
+	}
+	return 0, 0, false
+}
+
+// CapabilityFor gives a capability of either revision for the user namespace whose root has an id: revision 3.
+func CapabilityFor(value string, root uint32) string {
+	return string(binary.LittleEndian.AppendUint32(capability(value, capRev3), root))
+}
+
+// CapabilityForAll gives a capability of either revision for all user namespaces: revision 2.
+func CapabilityForAll(value string) string { return string(capability(value, capRev2)) }
+
+// capability gives the sets of a capability, with a revision before.
+func capability(value string, revision uint32) []byte {
+	b := []byte(value)
+	return append(binary.LittleEndian.AppendUint32(nil, binary.LittleEndian.Uint32(b)&^capMask|revision), b[4:capSize2]...)
+}
+
 // translateCapability gives a file capability for the user namespace that the id map describes: the
 // kernel ignores one that belongs to another namespace, and one of revision 2 would also count on the
 // host. skip says why there is none.
@@ -21,16 +51,11 @@ func (w *owners) translateCapability(value string) (_, skip string) {
 	if !mapped && !w.single {
 		return value, ""
 	}
-	b := []byte(value)
-	if len(b) < 4 {
+	if len(value) < 4 {
 		return "", "it is malformed"
 	}
-	magic, root := binary.LittleEndian.Uint32(b), uint32(0)
-	switch {
-	case len(b) == capSize2 && magic&capMask == capRev2:
-	case len(b) == capSize3 && magic&capMask == capRev3:
-		root = binary.LittleEndian.Uint32(b[capSize2:])
-	default:
+	root, _, ok := DecodeCapability(value)
+	if !ok {
 		return "", "it has a revision that Linux does not write"
 	}
 	if !mapped {
@@ -39,14 +64,12 @@ func (w *owners) translateCapability(value string) (_, skip string) {
 		}
 		return value, "" // the kernel makes it one of this process's namespace
 	}
-	id, err := mapID(w.uids, root, "uid")
-	if err != nil {
+	id, ok := DiskID(w.uids, root)
+	switch {
+	case !ok:
 		return "", "the id map has not the root of its user namespace"
-	}
-	if id == 0 {
+	case id == 0:
 		return value, ""
 	}
-	out := binary.LittleEndian.AppendUint32(nil, magic&^capMask|capRev3)
-	out = append(out, b[4:capSize2]...)
-	return string(binary.LittleEndian.AppendUint32(out, uint32(id))), ""
+	return CapabilityFor(value, id), ""
 }

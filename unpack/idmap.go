@@ -45,17 +45,33 @@ func (w *owners) kept(uid, gid uint32) string {
 	return EncodeOwner(uid, gid)
 }
 
-// mapID looks an id up. The nil map changes nothing.
-func mapID(m []IDMap, id uint32, what string) (int, error) {
-	if m == nil {
-		return int(id), nil
-	}
+// DiskID gives the id on disk for one of the image; false if no range has it. The nil map changes nothing.
+func DiskID(m []IDMap, id uint32) (uint32, bool) {
 	for _, r := range m {
-		if id >= r.ContainerID && uint64(id) < uint64(r.ContainerID)+uint64(r.Size) {
-			return int(r.HostID + (id - r.ContainerID)), nil // checkMaps: it does not overflow
+		if id >= r.ContainerID && id-r.ContainerID < r.Size {
+			return r.HostID + (id - r.ContainerID), true // checkMaps: it does not overflow
 		}
 	}
-	return 0, &OwnerError{Kind: what, ID: id, Disk: id, Map: m}
+	return id, m == nil
+}
+
+// ImageID gives the id of the image for one on disk; one that no range has stays.
+func ImageID(m []IDMap, id uint32) uint32 {
+	for _, r := range m {
+		if id >= r.HostID && id-r.HostID < r.Size {
+			return r.ContainerID + (id - r.HostID)
+		}
+	}
+	return id
+}
+
+// mapID is DiskID with an error that says what to do.
+func mapID(m []IDMap, id uint32, what string) (int, error) {
+	disk, ok := DiskID(m, id)
+	if !ok {
+		return 0, &OwnerError{Kind: what, ID: id, Disk: id, Map: m}
+	}
+	return int(disk), nil
 }
 
 // checkMaps refuses maps that no user namespace could have, and what contradicts itself.

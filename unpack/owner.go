@@ -164,7 +164,10 @@ func ownerError(uid, gid uint32, diskUID, diskGID int, err error) error {
 		onDisk int
 	}{{"uid", uid, diskUID}, {"gid", gid, diskGID}} {
 		m, merr := namespaceMap(id.kind)
-		if merr == nil && !insideMap(m, uint32(id.onDisk)) {
+		if merr != nil {
+			continue
+		}
+		if _, ok := DiskID(m, uint32(id.onDisk)); !ok {
 			return &OwnerError{Kind: id.kind, ID: id.id, Disk: uint32(id.onDisk), Map: m, Userns: true, Err: err}
 		}
 	}
@@ -189,14 +192,4 @@ func namespaceMap(kind string) ([]IDMap, error) {
 		m = append(m, r)
 	}
 	return m, nil
-}
-
-// insideMap tells whether a namespace with this map has the id.
-func insideMap(m []IDMap, id uint32) bool {
-	for _, r := range m {
-		if id >= r.ContainerID && uint64(id) < uint64(r.ContainerID)+uint64(r.Size) {
-			return true
-		}
-	}
-	return false
 }

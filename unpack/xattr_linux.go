@@ -91,7 +91,11 @@ func aclError(value string) error {
 		if kind == "" {
 			continue
 		}
-		if m, err := namespaceMap(kind); err == nil && !insideMap(m, e.id) {
+		m, err := namespaceMap(kind)
+		if err != nil {
+			continue
+		}
+		if _, ok := DiskID(m, e.id); !ok {
 			return &OwnerError{Kind: kind, ID: e.id, Disk: e.id, Map: m, Userns: true, Err: unix.EINVAL}
 		}
 	}

@@ -29,28 +29,9 @@ func (r *changedRoot) ownerHeld(c tree.Change) bool {
 		return true
 	}
 	lost := func(maps []unpack.IDMap, old, now uint32) bool {
-		return !hasID(maps, old) && now == shownAs(maps, overflowID)
+		_, held := unpack.DiskID(maps, old)
+		return !held && now == unpack.ImageID(maps, overflowID)
 	}
 	uid, gid := lost(r.how.UIDMap, c.Old.UID, c.New.UID), lost(r.how.GIDMap, c.Old.GID, c.New.GID)
 	return !uid && !gid
-}
-
-// hasID tells whether the maps have an id of the image.
-func hasID(maps []unpack.IDMap, id uint32) bool {
-	for _, m := range maps {
-		if id >= m.ContainerID && uint64(id) < uint64(m.ContainerID)+uint64(m.Size) {
-			return true
-		}
-	}
-	return false
-}
-
-// shownAs is the id of the image that an id of the host is read as.
-func shownAs(maps []unpack.IDMap, id uint32) uint32 {
-	for _, m := range maps {
-		if id >= m.HostID && uint64(id) < uint64(m.HostID)+uint64(m.Size) {
-			return m.ContainerID + (id - m.HostID)
-		}
-	}
-	return id
 }

@@ -43,13 +43,3 @@ func OfDir(ctx context.Context, dir *os.File, o DirOptions) (*Tree, error) {
 	o.Entries, o.Depth = limits.Entries, limits.Depth
 	return ofDir(ctx, dir, o)
 }
-
-// imageID is the id in the image of one on disk.
-func imageID(m []unpack.IDMap, id uint32) uint32 {
-	for _, r := range m {
-		if id >= r.HostID && uint64(id) < uint64(r.HostID)+uint64(r.Size) {
-			return r.ContainerID + (id - r.HostID)
-		}
-	}
-	return id
-}

@@ -252,7 +252,7 @@ func openOnDevice(parent int, name string, flags uint64) (int, error) {
 // node gives the file that name in a directory is.
 func (s *scan) node(parent int, name string, st *seen) (*Node, error) {
 	n := &Node{
-		Mode: st.mode & 0o7777, UID: imageID(s.o.UIDMap, st.uid), GID: imageID(s.o.GIDMap, st.gid),
+		Mode: st.mode & 0o7777, UID: unpack.ImageID(s.o.UIDMap, st.uid), GID: unpack.ImageID(s.o.GIDMap, st.gid),
 		Sec: st.sec, Nsec: st.nsec, Position: -1,
 	}
 	if s.o.AsIs {

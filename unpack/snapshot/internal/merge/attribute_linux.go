@@ -1,7 +1,7 @@
 package merge
 
 import (
-	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,21 +21,12 @@ func (i IDs) none() bool { return i.UIDs == nil && i.GIDs == nil }
 
 // of maps the owner of a file. An id that is in no range gives unpack.ErrOwner.
 func (i IDs) of(uid, gid uint32) (int, int, error) {
-	u, okU := mapID(i.UIDs, uid)
-	g, okG := mapID(i.GIDs, gid)
+	u, okU := unpack.DiskID(i.UIDs, uid)
+	g, okG := unpack.DiskID(i.GIDs, gid)
 	if !okU || !okG {
 		return 0, 0, fmt.Errorf("%w: owner %d:%d is in no range of the id maps; widen them", unpack.ErrOwner, uid, gid)
 	}
 	return int(u), int(g), nil
-}
-
-func mapID(m []unpack.IDMap, id uint32) (uint32, bool) {
-	for _, r := range m {
-		if id >= r.ContainerID && id-r.ContainerID < r.Size {
-			return r.HostID + (id - r.ContainerID), true
-		}
-	}
-	return id, m == nil
 }
 
 // xattr is an extended attribute; Value is raw.
@@ -108,68 +99,33 @@ func (i IDs) mapped(x xattr) (value string, ok bool) {
 	return x.value, true
 }
 
-// Revisions of security.capability (linux/capability.h, struct vfs_ns_cap_data).
-const (
-	capRevisionMask = 0xFF000000
-	capRevision2    = 0x02000000
-	capRevision3    = 0x03000000
-	capSize2        = 20
-	capSize3        = 24
-)
-
 // capability binds a file's capabilities to the user namespace whose root is the mapped id 0: those of the
 // older revision count only outside of user namespaces (capabilities(7), namespaced file capabilities).
 func (i IDs) capability(value string) (string, bool) {
-	b := []byte(value)
-	root := uint32(0)
-	switch {
-	case len(b) == capSize2 && binary.LittleEndian.Uint32(b)&capRevisionMask == capRevision2:
-		b = append(b, 0, 0, 0, 0)
-		magic := binary.LittleEndian.Uint32(b)
-		binary.LittleEndian.PutUint32(b, magic&^capRevisionMask|capRevision3)
-	case len(b) == capSize3 && binary.LittleEndian.Uint32(b)&capRevisionMask == capRevision3:
-		root = binary.LittleEndian.Uint32(b[capSize2:])
-	default:
-		return value, true
+	root, _, ok := unpack.DecodeCapability(value)
+	if !ok {
+		return value, true // the kernel will say what is wrong with it
 	}
-	id, ok := mapID(i.UIDs, root)
-	binary.LittleEndian.PutUint32(b[capSize2:], id)
-	return string(b), ok
+	id, ok := unpack.DiskID(i.UIDs, root)
+	return unpack.CapabilityFor(value, id), ok
 }
-
-// Of an ACL as an attribute (linux/posix_acl_xattr.h): a version, then entries of tag, permissions and id.
-const (
-	aclVersion   = 2
-	aclHead      = 4
-	aclEntry     = 8
-	aclUserTag   = 0x02
-	aclGroupTag  = 0x08
-	aclEntryIDAt = 4
-)
 
 // acl maps the ids in an ACL.
 func (i IDs) acl(value string) (string, bool) {
-	b := []byte(value)
-	if len(b) < aclHead || (len(b)-aclHead)%aclEntry != 0 || binary.LittleEndian.Uint32(b) != aclVersion {
+	to := func(m []unpack.IDMap) func(uint32) (uint32, error) {
+		return func(id uint32) (uint32, error) {
+			disk, ok := unpack.DiskID(m, id)
+			if !ok {
+				return 0, unpack.ErrOwner
+			}
+			return disk, nil
+		}
+	}
+	mapped, err := unpack.MapACL(value, to(i.UIDs), to(i.GIDs))
+	if errors.Is(err, unpack.ErrACL) {
 		return value, true // the kernel will say what is wrong with it
 	}
-	for e := b[aclHead:]; len(e) > 0; e = e[aclEntry:] {
-		var m []unpack.IDMap
-		switch binary.LittleEndian.Uint16(e) {
-		case aclUserTag:
-			m = i.UIDs
-		case aclGroupTag:
-			m = i.GIDs
-		default:
-			continue
-		}
-		id, ok := mapID(m, binary.LittleEndian.Uint32(e[aclEntryIDAt:]))
-		if !ok {
-			return "", false
-		}
-		binary.LittleEndian.PutUint32(e[aclEntryIDAt:], id)
-	}
-	return string(b), true
+	return mapped, err == nil
 }
 
 // AttributesTo gives an open file or directory the attributes of f.
