@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -17,57 +16,6 @@ import (
 	"github.com/oci-pipeline/oci/unpack"
 	"github.com/oci-pipeline/oci/unpack/tartest"
 )
-
-// envChild names the directory in which a child works, and tells it that it is one.
-const envChild = "OCI_TEST_CHILD"
-
-// childDir gives the directory of a child; a test that is not one is skipped.
-func childDir(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv(envChild)
-	if dir == "" {
-		t.Skip("another test runs it, as another user")
-	}
-	return dir
-}
-
-// runChild runs a test of this binary again, in a directory that belongs to owner.
-func runChild(t *testing.T, name string, owner int, attr *syscall.SysProcAttr) {
-	t.Helper()
-	base := t.TempDir()
-	for dir := base; strings.HasPrefix(dir, os.TempDir()+"/"); dir = filepath.Dir(dir) {
-		os.Chmod(dir, 0o755)
-	}
-	exe := filepath.Join(base, "test")
-	raw, err := os.ReadFile("/proc/self/exe")
-	if err == nil {
-		err = os.WriteFile(exe, raw, 0o755)
-	}
-	if err == nil && os.Getenv(envChild) == "" {
-		err = os.Chown(base, owner, owner)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(exe, "-test.run=^"+name+"$", "-test.v")
-	cmd.Dir, cmd.SysProcAttr = base, attr
-	cmd.Env = append(os.Environ(), envChild+"="+base, "TMPDIR="+base)
-	out, err := cmd.CombinedOutput()
-	switch {
-	case err != nil && strings.Contains(err.Error(), "operation not permitted"):
-		t.Skipf("no user namespaces here: %v", err)
-	case err != nil || !strings.Contains(string(out), "--- PASS: "+name):
-		t.Errorf("%v\n%s", err, out)
-	}
-}
-
-// userns is a new user namespace with the ids from first on.
-func userns(first, size int) *syscall.SysProcAttr {
-	m := []syscall.SysProcIDMap{{ContainerID: 0, HostID: first, Size: size}}
-	return &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWUSER, Credential: &syscall.Credential{NoSetGroups: size == 1}, UidMappings: m, GidMappings: m,
-	}
-}
 
 // ownerFailure unpacks a file of another owner, which must fail.
 func ownerFailure(t *testing.T, dir string, e tartest.Entry, o unpack.Options) *unpack.OwnerError {
@@ -86,7 +34,7 @@ func ownerFailure(t *testing.T, dir string, e tartest.Entry, o unpack.Options) *
 }
 
 func TestH33_kernel_child(t *testing.T) {
-	base := childDir(t)
+	base := tartest.ChildDir(t)
 	for _, c := range []struct {
 		e    tartest.Entry
 		o    unpack.Options
@@ -128,11 +76,11 @@ func TestH33_kernel_child(t *testing.T) {
 	if nodes["c2"].Xattrs["security.capability"] == "" || nodes["other"].Xattrs["security.capability"] != "" {
 		t.Errorf("capabilities: %s, %s", nodes["c2"], nodes["other"])
 	}
-	runChild(t, "TestH33_nested_child", 0, userns(0, 10))
+	tartest.RunChild(t, "TestH33_nested_child", 0, tartest.Userns(0, 10))
 }
 
 func TestH33_nested_child(t *testing.T) {
-	base := childDir(t)
+	base := tartest.ChildDir(t)
 	want := "uid 10: invalid argument: the user namespace has the uids 0:0:10 only"
 	if err := ownerFailure(t, base, tartest.Entry{UID: 10}, unpack.Options{}); !strings.Contains(err.Error(), want) {
 		t.Errorf("%v\nwant %s", err, want)
@@ -150,11 +98,11 @@ func TestH33_nested_child(t *testing.T) {
 // in a namespace and in one inside that.
 func TestH33_kernel(t *testing.T) {
 	needRoot(t)
-	runChild(t, "TestH33_kernel_child", 100000, userns(100000, 1000))
+	tartest.RunChild(t, "TestH33_kernel_child", 100000, tartest.Userns(100000, 1000))
 }
 
 func TestH33_no_privileges_child(t *testing.T) {
-	base := childDir(t)
+	base := tartest.ChildDir(t)
 	blobs := tartest.Blobs{}
 	_, err := unpack.Unpack(t.Context(), []image.Layer{blobs.Layer(file("f", ""))}, blobs, filepath.Join(base, "r"), unpack.Options{})
 	var owner *unpack.OwnerError
@@ -177,5 +125,5 @@ func TestH33_no_privileges_child(t *testing.T) {
 // TestH33_no_privileges: a user without any, not even a user namespace, can have a single id.
 func TestH33_no_privileges(t *testing.T) {
 	needRoot(t)
-	runChild(t, "TestH33_no_privileges_child", 65534, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}})
+	tartest.RunChild(t, "TestH33_no_privileges_child", 65534, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}})
 }

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/oci-pipeline/oci/image"
@@ -28,10 +26,7 @@ func rootlessLayers(blobs tartest.Blobs) []image.Layer {
 
 // TestRootlessChild is what TestRootless runs in a user namespace.
 func TestRootlessChild(t *testing.T) {
-	base := os.Getenv("OCI_TEST_ROOTLESS")
-	if base == "" {
-		t.Skip("it is run by TestRootless")
-	}
+	base := tartest.ChildDir(t)
 	blobs := tartest.Blobs{}
 	layers := rootlessLayers(blobs)
 	if _, err := unpack.Unpack(t.Context(), layers, blobs, filepath.Join(base, "plain"), unpack.Options{}); err != nil {
@@ -71,41 +66,7 @@ func TestRootlessChild(t *testing.T) {
 // TestRootless unpacks in a user namespace with one id.
 func TestRootless(t *testing.T) {
 	needRoot(t)
-	base := t.TempDir()
-	for dir := base; dir != "/"; dir = filepath.Dir(dir) {
-		if dir != os.TempDir() && strings.HasPrefix(dir, os.TempDir()) {
-			os.Chmod(dir, 0o755)
-		}
-	}
-	if err := os.Chown(base, 65534, 65534); err != nil {
-		t.Fatal(err)
-	}
-	exe := filepath.Join(base, "test")
-	raw, err := os.ReadFile("/proc/self/exe")
-	if err == nil {
-		err = os.WriteFile(exe, raw, 0o755)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(exe, "-test.run=^TestRootlessChild$", "-test.v")
-	cmd.Dir = base
-	cmd.Env = append(os.Environ(), "OCI_TEST_ROOTLESS="+base, "TMPDIR="+base)
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWUSER, Credential: &syscall.Credential{Uid: 0, Gid: 0, NoSetGroups: true},
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 65534, Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 65534, Size: 1}},
-	}
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		if strings.Contains(err.Error(), "operation not permitted") {
-			t.Skipf("no user namespaces here: %v", err)
-		}
-		t.Fatalf("%v\n%s", err, out)
-	}
-	if !strings.Contains(string(out), "--- PASS: TestRootlessChild") {
-		t.Errorf("%s", out)
-	}
+	base := tartest.RunChild(t, "TestRootlessChild", 65534, tartest.Userns(65534, 1))
 	nodes := tree(t, filepath.Join(base, "plain"))
 	if n := nodes["suid"]; n.UID != 65534 || n.Mode != 0o4755 {
 		t.Errorf("suid: %s", n)

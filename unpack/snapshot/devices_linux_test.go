@@ -3,11 +3,8 @@ package snapshot
 import (
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/oci-pipeline/oci/image"
@@ -85,10 +82,7 @@ func checkDeviceStacks(t *testing.T, policy unpack.DevicePolicy, o unpack.Option
 
 // TestH30_stack_child is what TestH30_stack runs in a user namespace, in which no device can be made.
 func TestH30_stack_child(t *testing.T) {
-	base := os.Getenv("OCI_TEST_DEVICES")
-	if base == "" {
-		t.Skip("it is run by TestH30_stack")
-	}
+	tartest.ChildDir(t)
 	o := unpack.Options{UserXattr: true, SingleID: true}
 	for _, policy := range []unpack.DevicePolicy{unpack.DeviceSkip, unpack.DeviceBind} {
 		checkDeviceStacks(t, policy, o)
@@ -120,35 +114,7 @@ func TestH30_stack(t *testing.T) {
 	needRoot(t)
 	checkDeviceStacks(t, unpack.DeviceError, unpack.Options{})
 	checkDeviceStacks(t, unpack.DeviceSkip, unpack.Options{})
-	base := t.TempDir()
-	for dir := base; strings.HasPrefix(dir, os.TempDir()+"/"); dir = filepath.Dir(dir) {
-		os.Chmod(dir, 0o755)
-	}
-	exe := filepath.Join(base, "test")
-	raw, err := os.ReadFile("/proc/self/exe")
-	if err == nil {
-		err = os.WriteFile(exe, raw, 0o755)
-	}
-	if err == nil {
-		err = os.Chown(base, 65534, 65534)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(exe, "-test.run=^TestH30_stack_child$", "-test.v")
-	cmd.Dir = base
-	cmd.Env = append(os.Environ(), "OCI_TEST_DEVICES="+base, "TMPDIR="+base)
-	one := []syscall.SysProcIDMap{{HostID: 65534, Size: 1}}
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, Credential: &syscall.Credential{NoSetGroups: true}, UidMappings: one, GidMappings: one,
-	}
-	out, err := cmd.CombinedOutput()
-	if err != nil && strings.Contains(err.Error(), "operation not permitted") {
-		t.Skipf("no user namespaces here: %v", err)
-	}
-	if err != nil || !strings.Contains(string(out), "--- PASS: TestH30_stack_child") {
-		t.Errorf("%v\n%s", err, out)
-	}
+	tartest.RunChild(t, "TestH30_stack_child", 65534, mountUserns())
 }
 
 // TestIS_T3_replaced_link: a hardlink to nothing is malformed, also if a later entry of the layer takes its

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -18,10 +16,7 @@ import (
 
 // TestRootlessChild is what TestRootless runs in a user and mount namespace with one id.
 func TestRootlessChild(t *testing.T) {
-	base := os.Getenv("OCI_TEST_ROOTLESS")
-	if base == "" {
-		t.Skip("it is run by TestRootless")
-	}
+	base := tartest.ChildDir(t)
 	blobs := tartest.Blobs{}
 	layers := []image.Layer{
 		blobs.Layer(tartest.File("d/a", "1"), tartest.File("d/s/b", "2"), tartest.File("c", "3")),
@@ -116,34 +111,12 @@ func rootlessForms(t *testing.T) {
 // TestRootless unpacks and mounts without privileges (H-25, H-26).
 func TestRootless(t *testing.T) {
 	needRoot(t)
-	base := t.TempDir()
-	for dir := base; strings.HasPrefix(dir, os.TempDir()+"/"); dir = filepath.Dir(dir) {
-		os.Chmod(dir, 0o755)
-	}
-	exe := filepath.Join(base, "test")
-	raw, err := os.ReadFile("/proc/self/exe")
-	if err == nil {
-		err = os.WriteFile(exe, raw, 0o755)
-	}
-	if err == nil {
-		err = os.Chown(base, 65534, 65534)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(exe, "-test.run=^TestRootlessChild$", "-test.v")
-	cmd.Dir = base
-	cmd.Env = append(os.Environ(), "OCI_TEST_ROOTLESS="+base, "TMPDIR="+base)
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, Credential: &syscall.Credential{NoSetGroups: true},
-		UidMappings: []syscall.SysProcIDMap{{HostID: 65534, Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{HostID: 65534, Size: 1}},
-	}
-	out, err := cmd.CombinedOutput()
-	if err != nil && strings.Contains(err.Error(), "operation not permitted") {
-		t.Skipf("no user namespaces here: %v", err)
-	}
-	if err != nil || !strings.Contains(string(out), "--- PASS: TestRootlessChild") {
-		t.Errorf("%v\n%s", err, out)
-	}
+	tartest.RunChild(t, "TestRootlessChild", 65534, mountUserns())
+}
+
+// mountUserns is a new user namespace with one id, in which there can be mounts.
+func mountUserns() *syscall.SysProcAttr {
+	attr := tartest.Userns(65534, 1)
+	attr.Cloneflags |= syscall.CLONE_NEWNS
+	return attr
 }
