@@ -160,7 +160,7 @@ type LayerResult struct {
 // ErrCompression, ErrUnsafePath, ErrWhiteout, ErrLink, ErrOwner, ErrDevice and ErrLimit tell the
 // kind, else it is what the kernel said (ENOSPC, EDQUOT, EMLINK, ENAMETOOLONG, ...).
 func ApplyLayer(ctx context.Context, layer image.Layer, blobs Blobs, root *Root, form Form, o Options) (LayerResult, error) {
-	o.Limits = o.Limits.withDefaults()
+	o.Limits = o.Limits.WithDefaults()
 	if o.Budget == nil {
 		o.Budget = NewBudget(o.Limits)
 	}
@@ -173,14 +173,14 @@ func ApplyLayer(ctx context.Context, layer image.Layer, blobs Blobs, root *Root,
 func applyLayer(ctx context.Context, layer image.Layer, blobs Blobs, root *Root, form Form, o *Options) (LayerResult, error) {
 	res, err := applyStream(ctx, layer, blobs, root, form, o)
 	if err != nil {
-		return LayerResult{}, locate(err, layer.Descriptor.Digest, o.Index)
+		return LayerResult{}, Locate(err, layer.Descriptor.Digest, o.Index)
 	}
 	o.Events.Emit(image.Event{Kind: image.EventUnpacked, Descriptor: layer.Descriptor, Bytes: res.Bytes, Total: res.Bytes})
 	return res, nil
 }
 
-// locate adds the layer to an error.
-func locate(err error, d digest.Digest, index int) error {
+// Locate adds the layer to an error that lacks it, and makes an *Error of any other.
+func Locate(err error, d digest.Digest, index int) error {
 	var e *Error
 	if !errors.As(err, &e) {
 		return &Error{Op: "apply", Layer: index, Digest: d, Err: notEOF(err)}

@@ -133,7 +133,7 @@ func (z *zstdReader) Read(p []byte) (int, error) {
 // explain names an error. How large a window was asked for the decoder does not tell.
 func (z *zstdReader) explain(err error) error {
 	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
-		return exceeded("window", z.window, 0, "zstd: a frame asks for a larger window")
+		return Exceeded("window", z.window, 0, "zstd: a frame asks for a larger window")
 	}
 	return compressionError(image.Zstd, err)
 }

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-pipeline/oci/conformance/spec"
+	"github.com/oci-pipeline/oci/unpack/internal/openfd"
 )
 
 // Attributes are changed through descriptors, O_PATH ones included, and never through a name: whoever
@@ -20,7 +21,7 @@ func setTimes(fd int, t unix.Timespec) error {
 	ts := []unix.Timespec{t, t}
 	err := unix.UtimesNanoAt(fd, "", ts, unix.AT_EMPTY_PATH) // Linux 5.8
 	if err == unix.EINVAL || err == unix.ENOENT {
-		err = unix.UtimesNanoAt(unix.AT_FDCWD, procFD(fd), ts, 0)
+		err = unix.UtimesNanoAt(unix.AT_FDCWD, openfd.Path(fd), ts, 0)
 	}
 	return err
 }
@@ -29,7 +30,7 @@ func setTimes(fd int, t unix.Timespec) error {
 func setMode(fd int, mode uint32) error {
 	err := unix.Fchmodat(fd, "", mode, unix.AT_EMPTY_PATH) // fchmodat2, Linux 6.6
 	if err == unix.EOPNOTSUPP {
-		err = unix.Chmod(procFD(fd), mode)
+		err = unix.Chmod(openfd.Path(fd), mode)
 	}
 	return err
 }
@@ -38,10 +39,6 @@ func setMode(fd int, mode uint32) error {
 func setOwner(fd, uid, gid int) error {
 	return unix.Fchownat(fd, "", uid, gid, unix.AT_EMPTY_PATH)
 }
-
-// procFD names a descriptor as a path, for calls that take no O_PATH descriptor. It leads to the
-// very file that is open, whatever became of its name.
-func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
 // format gives the type bits of what mknod and symlink make, 0 for all else.
 func (k kind) format() uint32 {

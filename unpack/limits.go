@@ -127,8 +127,9 @@ func (r Limit) Format(n int64) string {
 
 const unlimited = math.MaxInt64
 
-// withDefaults replaces zero fields by the defaults and negative ones by "unlimited".
-func (l Limits) withDefaults() Limits {
+// WithDefaults gives the limits as they are applied: zero fields are the defaults, negative ones the
+// largest number there is.
+func (l Limits) WithDefaults() Limits {
 	for _, row := range LimitTable() {
 		switch v := row.field(&l); {
 		case *v == 0:
@@ -148,8 +149,8 @@ type LimitError struct {
 	What  string // what exceeds it
 }
 
-// exceeded makes a *LimitError for the limit of a name.
-func exceeded(name string, value, met int64, what string) error {
+// Exceeded makes a *LimitError for the limit of a name, as LimitTable has it.
+func Exceeded(name string, value, met int64, what string) error {
 	for _, row := range LimitTable() {
 		if row.Name == name {
 			return &LimitError{row, value, met, what}

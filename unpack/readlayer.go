@@ -92,13 +92,13 @@ func RoleOf(path string) (Role, error) {
 // An error of each ends the reading and is returned as it is. Of the options Limits, Budget, Log, Logger
 // and Index count: with Log, the tar-split log is written on the way, as if files had been made. Errors are those of ApplyLayer.
 func ReadLayer(ctx context.Context, layer image.Layer, blobs Blobs, o Options, each func(*Entry, io.Reader) error) (LayerResult, error) {
-	o.Limits = o.Limits.withDefaults()
+	o.Limits = o.Limits.WithDefaults()
 	if o.Budget == nil {
 		o.Budget = NewBudget(o.Limits)
 	}
 	res, err := readLayer(ctx, layer, blobs, &o, each)
 	if err != nil {
-		return LayerResult{}, locate(err, layer.Descriptor.Digest, o.Index)
+		return LayerResult{}, Locate(err, layer.Descriptor.Digest, o.Index)
 	}
 	return res, nil
 }
@@ -195,7 +195,3 @@ func exportEntry(e *entry, warn *warnings, position int) (*Entry, error) {
 	slices.SortFunc(out.Xattrs, func(a, b Xattr) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
 }
-
-// WithDefaults gives the limits as they are applied: zero fields are the defaults, negative ones the
-// largest number there is.
-func (l Limits) WithDefaults() Limits { return l.withDefaults() }

@@ -32,7 +32,7 @@ func ReadLog(ctx context.Context, log io.Reader, o Options, each func(*Entry) er
 // ReadLogContent is ReadLog for who wants the content that the log itself has: of regular files whose
 // Position is -1, as are those with holes. All others have none here.
 func ReadLogContent(ctx context.Context, log io.Reader, o Options, each func(*Entry, io.Reader) error) error {
-	o.Limits = o.Limits.withDefaults()
+	o.Limits = o.Limits.WithDefaults()
 	r, _, err := decompress(log, o.Limits)
 	if err != nil {
 		return &Error{Op: "read log", Layer: o.Index, Err: notEOF(err)}
@@ -218,7 +218,7 @@ func (s *logStream) next() (*logItem, error) {
 // account bounds what comes out of a log.
 func (s *logStream) account(item *logItem) error {
 	if s.left -= int64(len(item.raw)); s.left < 0 {
-		return exceeded("log", s.limit, s.limit-s.left, "headers and padding of the layer")
+		return Exceeded("log", s.limit, s.limit-s.left, "headers and padding of the layer")
 	}
 	if item.size < 0 {
 		return errors.New("a file has a negative size")

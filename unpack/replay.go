@@ -22,7 +22,7 @@ type LogFile struct {
 // returns, and file where the content of a file belongs, in the order of the tar. An error of these ends
 // the reading and is returned as it is. Nothing is proved. Of the options Limits and Index count.
 func ReplayLog(ctx context.Context, log io.Reader, o Options, segment func([]byte) error, file func(LogFile) error) error {
-	o.Limits = o.Limits.withDefaults()
+	o.Limits = o.Limits.WithDefaults()
 	fail := func(err error) error { return &Error{Op: "read log", Layer: o.Index, Err: notEOF(err)} }
 	r, _, err := decompress(log, o.Limits)
 	if err != nil {

@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-pipeline/oci/conformance/spec"
+	"github.com/oci-pipeline/oci/unpack/internal/openfd"
 )
 
 // resolve opens name as a process chrooted to the root would, with O_PATH.
@@ -104,16 +104,11 @@ func (r *Root) Open(name string) (*os.File, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return fail(fmt.Errorf("%w: not a regular file", fs.ErrInvalid))
 	}
-	file, err := reopen(fd, unix.O_RDONLY)
+	file, err := openfd.Reopen(fd, unix.O_RDONLY)
 	if err != nil {
 		return fail(err)
 	}
 	return os.NewFile(uintptr(file), name), nil
-}
-
-// reopen opens an O_PATH descriptor for real.
-func reopen(fd, flags int) (int, error) {
-	return unix.Open("/proc/self/fd/"+strconv.Itoa(fd), flags|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 }
 
 // readlink reads the symbolic link name in fd, or fd itself if name is "": EINVAL if it is none.

@@ -54,7 +54,7 @@ func knownSizes(ctx context.Context, layers []image.Layer, blobs Blobs) (uint64,
 	for i, layer := range layers {
 		n, err := knownSize(ctx, layer, blobs)
 		if err != nil {
-			return 0, locate(err, layer.Descriptor.Digest, i+1)
+			return 0, Locate(err, layer.Descriptor.Digest, i+1)
 		}
 		sum += n
 	}

@@ -57,7 +57,7 @@ func (l *splitLog) segment(b []byte) {
 		return
 	}
 	if l.left -= int64(len(b)); l.left < 0 {
-		l.error = exceeded("log", l.limit, l.limit-l.left, "the layer has more bytes of headers and padding")
+		l.error = Exceeded("log", l.limit, l.limit-l.left, "the layer has more bytes of headers and padding")
 		return
 	}
 	l.line = append(l.line[:0], `{"type":2,"payload":"`...)
@@ -202,7 +202,7 @@ type ContentFunc func(position int, name string) (io.ReadCloser, error)
 // log holds CRC-64 sums, which find accidents only: who needs proof compares the digest of what
 // was written with the DiffID.
 func RebuildTar(log io.Reader, open ContentFunc, w io.Writer) error {
-	r, _, err := decompress(log, Limits{}.withDefaults())
+	r, _, err := decompress(log, Limits{}.WithDefaults())
 	if err != nil {
 		return &Error{Op: "rebuild tar", Err: notEOF(err)}
 	}

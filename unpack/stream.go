@@ -178,9 +178,9 @@ func (g *growth) Read(p []byte) (int, error) {
 	*g.total += int64(n)
 	switch out := *g.total; {
 	case out > g.limits.LayerBytes:
-		return 0, exceeded("layer", g.limits.LayerBytes, out, "the layer has more bytes uncompressed")
+		return 0, Exceeded("layer", g.limits.LayerBytes, out, "the layer has more bytes uncompressed")
 	case out > g.limits.RatioFrom && factor(out, g.in.n) > g.limits.Ratio:
-		return 0, exceeded("ratio", g.limits.Ratio, factor(out, g.in.n), fmt.Sprintf("decompression bomb (%d bytes became %d), factor", g.in.n, out))
+		return 0, Exceeded("ratio", g.limits.Ratio, factor(out, g.in.n), fmt.Sprintf("decompression bomb (%d bytes became %d), factor", g.in.n, out))
 	}
 	if lerr := g.budget.take(int64(n)); lerr != nil {
 		return 0, lerr

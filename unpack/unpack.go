@@ -38,7 +38,7 @@ func Unpack(ctx context.Context, layers []image.Layer, blobs Blobs, dir string, 
 	if err := o.checkMaps(); err != nil {
 		return Rootfs{}, err
 	}
-	o.Limits = o.Limits.withDefaults()
+	o.Limits = o.Limits.WithDefaults()
 	o.Budget = NewBudget(o.Limits)
 	made, err := makeTarget(dir)
 	if err != nil {

@@ -118,7 +118,7 @@ func (a *applier) touched(d *dir) bool {
 // implicit makes a directory that the layer has no entry for, in place of whatever is there.
 func (a *applier) implicit(d *dir, name string, occupied bool) (*dir, string, error) {
 	if deep := int64(strings.Count(d.path, "/") + 2); deep > a.o.Limits.Depth {
-		return nil, "", exceeded("depth", a.o.Limits.Depth, deep, "symbolic links lead deeper")
+		return nil, "", Exceeded("depth", a.o.Limits.Depth, deep, "symbolic links lead deeper")
 	}
 	hiding := false
 	if occupied {

@@ -3,11 +3,11 @@ package unpack
 import (
 	"errors"
 	"fmt"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-pipeline/oci/conformance/spec"
+	"github.com/oci-pipeline/oci/unpack/internal/openfd"
 )
 
 // isWhiteout tells whether a file is what overlayfs takes for a whiteout.
@@ -222,6 +222,6 @@ func (a *applier) release() error {
 // linkPlink gives such a file a name.
 func (a *applier) linkPlink(fd int, d *dir, name string) error {
 	return a.linkOver(d, name, func() error {
-		return unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), d.fd, name, unix.AT_SYMLINK_FOLLOW)
+		return unix.Linkat(unix.AT_FDCWD, openfd.Path(fd), d.fd, name, unix.AT_SYMLINK_FOLLOW)
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/oci-pipeline/oci/unpack/internal/openfd"
 )
 
 // fileXattrs gives an open file or directory its xattrs, and keeps its owner in one where there is a
@@ -126,7 +128,7 @@ func (a *applier) leftOut(what string) {
 func setXattr(fd int, name, value string) error {
 	err := unix.Fsetxattr(fd, name, []byte(value), 0)
 	if err == unix.EBADF {
-		err = unix.Setxattr(procFD(fd), name, []byte(value), 0)
+		err = unix.Setxattr(openfd.Path(fd), name, []byte(value), 0)
 	}
 	return err
 }
@@ -138,12 +140,12 @@ func (a *applier) suspendACL(fd int, at *dirAttr) error {
 		return nil
 	}
 	var buf [64 << 10]byte // the kernel's own limit
-	n, err := unix.Getxattr(procFD(fd), aclDefault, buf[:])
+	n, err := unix.Getxattr(openfd.Path(fd), aclDefault, buf[:])
 	if isErrno(err, unix.ENODATA, unix.ENOTSUP) {
 		return nil
 	}
 	if err == nil {
-		err = unix.Removexattr(procFD(fd), aclDefault)
+		err = unix.Removexattr(openfd.Path(fd), aclDefault)
 	}
 	if err != nil {
 		return fmt.Errorf("suspend the default ACL: %w", err)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -190,11 +189,7 @@ func beneathAny(p string, list []string, none bool) bool {
 	if len(list) == 0 {
 		return none
 	}
-	p = "/" + p
-	return slices.ContainsFunc(list, func(prefix string) bool {
-		prefix = path.Clean("/" + prefix)
-		return prefix == "/" || p == prefix || strings.HasPrefix(p, prefix+"/")
-	})
+	return slices.ContainsFunc(list, func(prefix string) bool { return tree.Within(p, path.Clean("/" + prefix)[1:]) })
 }
 
 // errNoImage is a directory of which is not known what it was made of.

@@ -117,9 +117,7 @@ func (a *app) bindDevices(devices []unpack.Device) []specs.Mount {
 
 // hiddenByMounts tells whether a path lies where a container has file systems of its own.
 func hiddenByMounts(p string) bool {
-	return slices.ContainsFunc([]string{"proc", "sys", "dev/pts", "dev/shm", "dev/mqueue"}, func(dir string) bool {
-		return p == dir || strings.HasPrefix(p, dir+"/")
-	})
+	return beneathAny(p, []string{"/proc", "/sys", "/dev/pts", "/dev/shm", "/dev/mqueue"}, false)
 }
 
 // leaveOutDevices takes devices of the image, and the files that stand for them, out of the container's root file

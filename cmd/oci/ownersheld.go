@@ -22,7 +22,7 @@ func (r *changedRoot) ownerHeld(c tree.Change) bool {
 	if c.Old.Kind != c.New.Kind {
 		return true
 	}
-	if r.how.SingleID && c.Old.Kind != unpack.Regular && c.Old.Kind != unpack.Directory {
+	if !r.how.KeepsOwner(c.Old.Kind) {
 		return false
 	}
 	if !r.mapped {

@@ -292,12 +292,7 @@ func (r *changedRoot) own(changes []tree.Change) []tree.Change {
 // squashed makes all of a tree a change, but for what was added where changes do not count. Of a directory that
 // something is mounted on, the image tells the attributes.
 func (a *app) squashed(root changedRoot, before, after *tree.Tree, changes []tree.Change) []tree.Change {
-	masked := func(path string) bool {
-		return slices.ContainsFunc(root.masks, func(m string) bool {
-			m = strings.Trim(m, "/")
-			return path == m || strings.HasPrefix(path, m+"/")
-		})
-	}
+	masked := func(path string) bool { return beneathAny(path, root.masks, false) }
 	for _, c := range changes {
 		if c.Kind != tree.Added && masked(c.Path) {
 			a.log.Warn("one layer of all files has this path as it is on disk, although it is masked or in a volume", "path", fmt.Sprintf("%q", c.Path))

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-pipeline/oci/unpack/internal/isocrc"
+	"github.com/oci-pipeline/oci/unpack/internal/openfd"
 	"github.com/oci-pipeline/oci/unpack/tree"
 )
 
@@ -84,7 +84,7 @@ func (f *files) open(path string, n *tree.Node) (*os.File, error) {
 	if err := check(handle, n); err != nil { // before it is opened: to open a device can act
 		return nil, err
 	}
-	fd, err := unix.Open("/proc/self/fd/"+strconv.Itoa(handle), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+	fd, err := openfd.Reopen(handle, unix.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (f *files) copy(ctx context.Context, w io.Writer, path string, n *tree.Node
 		w = io.MultiWriter(w, sum.Hash())
 	}
 	// The size is in the header: neither more nor less is taken.
-	got, err := io.CopyBuffer(onlyWriter{w}, io.LimitReader(fileReader{ctx, file}, n.Size), f.buf)
+	got, err := io.CopyBuffer(onlyWriter{w}, io.LimitReader(openfd.Reader(ctx, file), n.Size), f.buf)
 	if err != nil {
 		return err
 	}
@@ -141,19 +141,5 @@ func check(fd int, n *tree.Node) error {
 	return nil
 }
 
-// fileReader and onlyWriter hide the methods by which io.Copy would go round the buffer, one allocated
-// a file otherwise. A reader ends when its context does: a hole of a file can be of any size.
-type (
-	fileReader struct {
-		ctx context.Context //nolint:containedctx // lives as long as one call
-		r   io.Reader
-	}
-	onlyWriter struct{ io.Writer }
-)
-
-func (r fileReader) Read(b []byte) (int, error) {
-	if err := context.Cause(r.ctx); err != nil {
-		return 0, err
-	}
-	return r.r.Read(b)
-}
+// onlyWriter hides the methods by which io.Copy would go round the buffer, one allocated a file otherwise.
+type onlyWriter struct{ io.Writer }

@@ -81,9 +81,7 @@ type planner struct {
 
 // masked tells whether changes of a path do not count.
 func (p *planner) masked(path string) bool {
-	return slices.ContainsFunc(p.masks, func(m string) bool {
-		return m == "" || path == m || strings.HasPrefix(path, m) && path[len(m)] == '/'
-	})
+	return slices.ContainsFunc(p.masks, func(m string) bool { return tree.Within(path, m) })
 }
 
 // touchedByMasked gives the directories whose time alone is another, since masked names came into them or went, and no

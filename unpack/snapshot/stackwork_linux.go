@@ -47,12 +47,7 @@ func within(name string, limit, n int64, what string) error {
 	if n <= limit {
 		return nil
 	}
-	for _, row := range unpack.LimitTable() {
-		if row.Name == name {
-			return &unpack.LimitError{Limit: row, Value: limit, Met: n, What: what}
-		}
-	}
-	return unpack.ErrLimit
+	return unpack.Exceeded(name, limit, n, what)
 }
 
 // names are all names that a file has in the layer directories dirs: overlayfs would leave those that are not linked

@@ -7,12 +7,12 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-pipeline/oci/unpack"
+	"github.com/oci-pipeline/oci/unpack/internal/openfd"
 )
 
 // scan reads a tree from disk.
@@ -89,17 +89,6 @@ func (s *scan) dir(ctx context.Context, fd int, path string, n *Node) error {
 	}
 }
 
-// exceeded is the error of a limit.
-func exceeded(name string, value, met int64, what string) error {
-	e := &unpack.LimitError{Value: value, Met: met, What: what}
-	for _, l := range unpack.LimitTable() {
-		if l.Name == name {
-			e.Limit = l
-		}
-	}
-	return e
-}
-
 // failed is an error of a path, or none if the caller can do without it.
 func (s *scan) failed(path string, err error) error {
 	if err != nil && s.o.Failed != nil {
@@ -121,7 +110,7 @@ func (s *scan) child(ctx context.Context, parent int, name, path string, dir *No
 		return s.failed(path, err)
 	}
 	if s.tree.len++; int64(s.tree.len) > s.o.Entries {
-		return exceeded("entries", s.o.Entries, int64(s.tree.len), "the directory has more paths")
+		return unpack.Exceeded("entries", s.o.Entries, int64(s.tree.len), "the directory has more paths")
 	}
 	isDir := st.mode&unix.S_IFMT == unix.S_IFDIR
 	if st.links > 1 && !isDir && !st.mounted {
@@ -151,7 +140,7 @@ func (s *scan) child(ctx context.Context, parent int, name, path string, dir *No
 		s.inodes[st.inode] = n
 	}
 	if n.Kind == unpack.Regular && s.o.FileBytes > 0 && n.Size > s.o.FileBytes {
-		return s.failed(path, exceeded("file", s.o.FileBytes, n.Size, "the file is larger"))
+		return s.failed(path, unpack.Exceeded("file", s.o.FileBytes, n.Size, "the file is larger"))
 	}
 	if s.hash == nil || n.Kind != unpack.Regular {
 		return nil
@@ -175,7 +164,7 @@ func (s *scan) mounted(path string, n *Node) {
 // subdirectory reads what is in the directory n, unless it is too deep, or something is mounted on it.
 func (s *scan) subdirectory(ctx context.Context, parent int, name, path string, n *Node, st *seen) error {
 	if int64(strings.Count(path, "/")+1) >= s.o.Depth {
-		return s.failed(path, exceeded("depth", s.o.Depth, 0, "what is in the directory is deeper"))
+		return s.failed(path, unpack.Exceeded("depth", s.o.Depth, 0, "what is in the directory is deeper"))
 	}
 	fd, err := openBelow(parent, name, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err == unix.EXDEV {
@@ -206,7 +195,7 @@ func (s *scan) content(parent int, name, path string, n *Node, st *seen) error {
 	if now, err := lookAt(handle, "", unix.AT_EMPTY_PATH); err != nil || now.inode != st.inode || now.mode&unix.S_IFMT != unix.S_IFREG {
 		return errors.Join(err, errChanging)
 	}
-	fd, err := unix.Open("/proc/self/fd/"+strconv.Itoa(handle), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	fd, err := openfd.Reopen(handle, unix.O_RDONLY)
 	if err != nil {
 		return err
 	}
@@ -290,7 +279,7 @@ func (s *scan) node(parent int, name string, st *seen) (*Node, error) {
 // xattrs reads the extended attributes. The path leads through the open directory, and its last component
 // is not followed.
 func (s *scan) xattrs(parent int, name string, n *Node) error {
-	path := "/proc/self/fd/" + strconv.Itoa(parent) + "/" + name
+	path := openfd.Path(parent) + "/" + name
 	size, err := unix.Llistxattr(path, s.buf)
 	if err == unix.ENOTSUP || err == nil && size == 0 {
 		return nil

@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-pipeline/oci/unpack/internal/openfd"
 )
 
 // hashers hash files beside the walk.
@@ -47,7 +49,7 @@ func (h *hashers) run() {
 func (h *hashers) sum(j job, buf []byte) error {
 	defer j.file.Close()
 	sum := sha256.New()
-	n, err := io.CopyBuffer(sum, &ctxReader{h.ctx, j.file}, buf)
+	n, err := io.CopyBuffer(sum, openfd.Reader(h.ctx, j.file), buf)
 	if err == nil && n != j.node.Size {
 		err = errors.New("the file is being changed")
 	}
@@ -60,18 +62,4 @@ func (h *hashers) wait() error {
 	close(h.jobs)
 	h.wg.Wait()
 	return h.err
-}
-
-// ctxReader ends when its context does: a hole of a file can be of any size. It has none of the methods by which
-// io.Copy would find ways around its buffer.
-type ctxReader struct {
-	ctx context.Context //nolint:containedctx // lives as long as one call
-	r   io.Reader
-}
-
-func (c *ctxReader) Read(b []byte) (int, error) {
-	if err := context.Cause(c.ctx); err != nil {
-		return 0, err
-	}
-	return c.r.Read(b)
 }

@@ -36,25 +36,13 @@ func OfLayers(ctx context.Context, layers []image.Layer, blobs unpack.Blobs, o O
 	for i, layer := range layers {
 		l := t.Layer(i+1, o)
 		if err := b.read(ctx, layer, l); err != nil {
-			return nil, locate(err, layer, i+1)
+			return nil, unpack.Locate(err, layer.Descriptor.Digest, i+1)
 		}
 		if err := l.Close(); err != nil {
-			return nil, locate(err, layer, i+1)
+			return nil, unpack.Locate(err, layer.Descriptor.Digest, i+1)
 		}
 	}
 	return t, nil
-}
-
-// locate adds the layer to an error that lacks it.
-func locate(err error, layer image.Layer, index int) error {
-	var e *unpack.Error
-	if !errors.As(err, &e) {
-		return &unpack.Error{Op: "apply", Layer: index, Digest: layer.Descriptor.Digest, Err: err}
-	}
-	if e.Digest == "" {
-		e.Digest, e.Layer = layer.Descriptor.Digest, index
-	}
-	return err
 }
 
 // reader reads layers into trees.

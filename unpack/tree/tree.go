@@ -90,6 +90,11 @@ func walk(path string, n *Node, each func(string, *Node) error) error {
 	return nil
 }
 
+// Within tells whether a path is dir or lies below it; everything lies below "".
+func Within(path, dir string) bool {
+	return dir == "" || path == dir || strings.HasPrefix(path, dir) && path[len(dir)] == '/'
+}
+
 // join joins a path and a name.
 func join(dir, name string) string {
 	if dir == "" {

@@ -40,9 +40,9 @@ func (v *verifier) unseen(c tree.Change) bool {
 		return false
 	}
 	for _, m := range v.report.Mounts {
-		if within(c.Path, m) {
+		if tree.Within(c.Path, m) {
 			return true
 		}
 	}
-	return slices.ContainsFunc(v.report.Unread, func(u Unread) bool { return within(c.Path, u.Path) })
+	return slices.ContainsFunc(v.report.Unread, func(u Unread) bool { return tree.Within(c.Path, u.Path) })
 }

@@ -39,11 +39,16 @@ func (h How) notMade(c tree.Change) bool {
 	return c.Kind == tree.Removed || c.New.Kind == unpack.Regular && c.New.Size == 0
 }
 
+// KeepsOwner tells whether a file of a kind has the owner that the image says, be it in an xattr (xattr(7)).
+func (h How) KeepsOwner(kind unpack.Kind) bool {
+	return !h.SingleID || kind == unpack.Regular || kind == unpack.Directory
+}
+
 // notHeld tells whether a difference is one that the unpacking left: an xattr that the file system does not take, or the
-// owner of what has no xattr to keep it (xattr(7)).
+// owner of what cannot keep it.
 func (h How) notHeld(kind unpack.Kind, what string) bool {
 	if strings.HasPrefix(what, "owner ") {
-		return h.SingleID && kind != unpack.Regular && kind != unpack.Directory
+		return !h.KeepsOwner(kind)
 	}
 	name, ok := strings.CutPrefix(what, "xattr ")
 	name, removed := strings.CutSuffix(name, " removed")

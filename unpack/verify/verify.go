@@ -113,12 +113,7 @@ func (v *verifier) ignore() {
 
 // skip tells whether a path is ignored.
 func (v *verifier) skip(path string) bool {
-	return slices.ContainsFunc(v.ignored, func(p string) bool { return within(path, p) })
-}
-
-// within tells whether path is dir or lies below it.
-func within(path, dir string) bool {
-	return path == dir || strings.HasPrefix(path, dir) && path[len(dir)] == '/'
+	return slices.ContainsFunc(v.ignored, func(p string) bool { return tree.Within(path, p) })
 }
 
 // readDir reads what is on disk, without content.

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-pipeline/oci/unpack"
+	"github.com/oci-pipeline/oci/unpack/internal/openfd"
 )
 
 // IDs turn the ids that files have in the layers into those that they get. The zero value leaves them.
@@ -78,7 +79,7 @@ func notCopied(name string) bool {
 // Xattrs gives name and value of the extended attributes, sorted by name, without those of overlayfs and of the host.
 func (f *File) Xattrs() ([][2]string, error) {
 	var r xattrReader
-	list, err := r.read(procFD(f.FD))
+	list, err := r.read(openfd.Path(f.FD))
 	var out [][2]string
 	for _, x := range list {
 		out = append(out, [2]string{x.name, x.value})
@@ -131,7 +132,7 @@ func (i IDs) acl(value string) (string, bool) {
 // AttributesTo gives an open file or directory the attributes of f.
 func (f *File) AttributesTo(fd int, ids IDs) error {
 	c := &copier{o: Options{IDs: ids}}
-	return c.attributes(procFD(f.FD), &f.Stat, fd)
+	return c.attributes(openfd.Path(f.FD), &f.Stat, fd)
 }
 
 // attributes gives the open file fd those of the one at path. The order matters: a change of the owner
@@ -147,11 +148,11 @@ func (c *copier) attributes(path string, st *unix.Stat_t, fd int) error {
 	if err := unix.Fchmod(fd, st.Mode&0o7777); err != nil {
 		return err
 	}
-	if err := c.xattrs(path, procFD(fd)); err != nil {
+	if err := c.xattrs(path, openfd.Path(fd)); err != nil {
 		return err
 	}
 	ts := [2]unix.Timespec{st.Mtim, st.Mtim}
-	return unix.UtimesNanoAt(unix.AT_FDCWD, procFD(fd), ts[:], 0)
+	return unix.UtimesNanoAt(unix.AT_FDCWD, openfd.Path(fd), ts[:], 0)
 }
 
 // xattrs copies the extended attributes. What the file system of the copy does not take, or this user must not set, is

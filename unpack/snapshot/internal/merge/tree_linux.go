@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/oci-pipeline/oci/unpack/internal/openfd"
 )
 
 // Options direct a copy.
@@ -127,7 +129,7 @@ func (c *copier) dir(sources []source, dst int, path string) error {
 		}
 		c.result.Entries++
 	}
-	return at(path, c.attributes(procFD(sources[0].fd), &sources[0].st, dst))
+	return at(path, c.attributes(openfd.Path(sources[0].fd), &sources[0].st, dst))
 }
 
 // at names the path where something failed.
@@ -168,7 +170,7 @@ func list(sources []source) ([]*child, error) {
 		if i+1 == len(sources) {
 			break
 		}
-		if hides, err := opaque(procFD(s.fd)); err != nil || hides {
+		if hides, err := opaque(openfd.Path(s.fd)); err != nil || hides {
 			return all, err
 		}
 	}
@@ -264,7 +266,7 @@ func (c *copier) regularTo(from int, st *unix.Stat_t, dst int, name string) erro
 		return err
 	}
 	if err = c.content(from, to, st); err == nil {
-		err = c.attributes(procFD(from), st, to)
+		err = c.attributes(openfd.Path(from), st, to)
 	}
 	if cerr := unix.Close(to); err == nil {
 		err = cerr // the place where NFS and quotas speak
@@ -311,11 +313,11 @@ func (c *copier) specialTo(from int, st *unix.Stat_t, dst int, name string) erro
 	}
 	defer unix.Close(to)
 	if !isLink { // mknod took the umask away, and chown the set-id bits
-		if err := unix.Chmod(procFD(to), st.Mode&0o7777); err != nil {
+		if err := unix.Chmod(openfd.Path(to), st.Mode&0o7777); err != nil {
 			return err
 		}
 	}
-	if err := c.xattrs(procFD(from), procFD(to)); err != nil {
+	if err := c.xattrs(openfd.Path(from), openfd.Path(to)); err != nil {
 		return err
 	}
 	ts := [2]unix.Timespec{st.Mtim, st.Mtim}
@@ -329,7 +331,7 @@ func (f *File) CopyTo(ctx context.Context, dst int, name string) error {
 	if f.Stat.Mode&unix.S_IFMT != unix.S_IFREG {
 		return c.specialTo(f.FD, &f.Stat, dst, name)
 	}
-	from, err := unix.Open(procFD(f.FD), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	from, err := unix.Open(openfd.Path(f.FD), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}

@@ -3,10 +3,11 @@ package merge
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/oci-pipeline/oci/unpack/internal/openfd"
 )
 
 // View looks paths up in a stack of layer directories. Paths are taken literally: a symbolic link on the
@@ -161,7 +162,7 @@ func (f *File) isOpaque(above bool) (bool, error) {
 }
 
 // IsOpaque tells whether a directory hides what lower layers have in it.
-func (f *File) IsOpaque() (bool, error) { return opaque(procFD(f.FD)) }
+func (f *File) IsOpaque() (bool, error) { return opaque(openfd.Path(f.FD)) }
 
 func opaque(path string) (bool, error) {
 	var y [1]byte
@@ -176,6 +177,3 @@ func opaque(path string) (bool, error) {
 	}
 	return false, nil
 }
-
-// procFD names an open file as a path, for the calls that take none open with O_PATH.
-func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
