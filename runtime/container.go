@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"time"
@@ -14,6 +15,9 @@ type Options struct {
 	Root string
 	// Logger gets what is worth a warning and no failure; nil discards it.
 	Logger *slog.Logger
+	// CopyTree copies the files of one open directory into another that is empty, with all their attributes and
+	// those of the directory itself: for the option tmpcopyup, which is an error without.
+	CopyTree func(ctx context.Context, from, to *os.File) error
 	// NoCgroups makes containers without cgroups of their own.
 	NoCgroups bool
 }
@@ -29,6 +33,9 @@ type CreateOptions struct {
 	// Rootfs, if set, is a detached mount (open_tree(2), fsmount(2)) to use instead of root.path,
 	// which must still name a directory to attach it to.
 	Rootfs *os.File
+	// Mounts are detached mounts to use for those of these indices in Spec.Mounts, in place of what type and source say; options that
+	// are attributes of a mount are set on them. The caller closes them.
+	Mounts map[int]*os.File
 	// Stdio are the container's standard input, output and error when it has no terminal; nil
 	// entries are this process's own.
 	Stdio [3]*os.File

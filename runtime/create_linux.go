@@ -46,6 +46,7 @@ type creation struct {
 
 	// files are the descriptors of the container's process, in its numbering.
 	files   []uintptr
+	mounts  map[int]plan.GivenMount
 	console [2]int // a socket pair for the terminal's master
 	unlock  func()
 
@@ -71,7 +72,7 @@ func (r *Runtime) Create(ctx context.Context, o CreateOptions) (*Container, erro
 		return nil, c.wrap(err)
 	}
 	for _, step := range []func(context.Context) error{
-		c.facts, c.cgroup, c.descriptors, c.compile, c.launch, c.idMaps, c.limits, c.hooks, c.settle, c.record,
+		c.facts, c.cgroup, c.descriptors, c.outsideMounts, c.compile, c.launch, c.idMaps, c.limits, c.hooks, c.settle, c.record,
 	} {
 		if err = step(ctx); err != nil {
 			break
@@ -281,7 +282,7 @@ func openReport(dir string) (int, error) {
 func (c *creation) compile(context.Context) error {
 	in := plan.Input{
 		Spec: c.Spec, Bundle: c.CreateOptions.Bundle, Host: c.host, FDs: c.fds,
-		Rootfs: c.Rootfs != nil, NoPivot: c.NoPivot, NewKeyring: !c.NoNewKeyring,
+		Rootfs: c.Rootfs != nil, Mounts: c.mounts, NoPivot: c.NoPivot, NewKeyring: !c.NoNewKeyring,
 		Seccomp: c.filter, SeccompFlags: c.filterFlags,
 	}
 	switch {

@@ -12,6 +12,14 @@
 // waiting process are two FIFOs in the state directory. Where one process does both (Attached),
 // two pipes do, and no FIFO exists.
 //
+// # Mounts
+//
+// Most mounts are made by the list of system calls. Two kinds are made here, attached nowhere, and handed
+// on: idmapped mounts, as the container's process may have given up its rights over the file system of the
+// source for a user namespace; and a tmpfs with tmpcopyup, as files are copied into it. The caller can hand
+// on mounts of its own (CreateOptions.Mounts). What tmpcopyup copies is what the root file system has at the
+// destination, not what an earlier mount put there.
+//
 // # State
 //
 // <root>/<id>/ holds state.json, written once and complete, before Create returns, and the FIFOs.

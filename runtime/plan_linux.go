@@ -21,6 +21,9 @@ func (r *Runtime) Plan(o CreateOptions) (string, error) {
 		err = c.facts(context.Background())
 	}
 	if err == nil {
+		err = c.placeMounts(c.fds.Start + 2)
+	}
+	if err == nil {
 		_, _ = c.placeCgroup() // a plan is made without cgroups too
 		err = c.compile(context.Background())
 	}

@@ -20,6 +20,7 @@ type Runtime struct {
 	root      string
 	log       *slog.Logger
 	noCgroups bool
+	copyTree  func(ctx context.Context, from, to *os.File) error
 }
 
 // Open returns a Runtime. The state directory is made when the first container is.
@@ -39,7 +40,7 @@ func Open(o Options) (*Runtime, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Runtime{root: root, log: log, noCgroups: o.NoCgroups}, nil
+	return &Runtime{root: root, log: log, noCgroups: o.NoCgroups, copyTree: o.CopyTree}, nil
 }
 
 // defaultRoot is /run/oci, or what the user has instead (XDG base directory specification).

@@ -19,6 +19,8 @@ type Input struct {
 	FDs FDs // Report, Sync and Start are required
 	// Rootfs says that FDs.Root holds a detached mount to be used instead of root.path.
 	Rootfs bool
+	// Mounts are those, by their index in mounts, that the creator has made: all that NeedsOutside names, and any other.
+	Mounts map[int]GivenMount
 	// NoPivot uses chroot instead of pivot_root, for a host that runs from a ramfs.
 	NoPivot bool
 	// NewKeyring gives the container a session keyring of its own.
@@ -156,7 +158,10 @@ func (c *compiler) beforeUserNamespace() error {
 	c.land(denied)
 	for i := range c.Spec.Mounts {
 		m := &c.Spec.Mounts[i]
-		if o := parseMountOptions(m.Options); o.bind || m.Type == "bind" {
+		if _, given := c.Mounts[i]; given {
+			continue
+		}
+		if o := parseMountOptions(m.Options); (o.bind || m.Type == "bind") && !o.remount {
 			c.pointer = "/mounts/" + strconv.Itoa(i)
 			c.sources[i] = c.newSlot("mount.bind")
 			denied := c.label("denied")

@@ -44,12 +44,6 @@ func (c *compiler) close(s Slot) {
 }
 
 func (c *compiler) mount(i int, m *specs.Mount, o mountOptions) error {
-	if o.unsupported != "" || len(m.UIDMappings)+len(m.GIDMappings) > 0 {
-		if o.unsupported == "" {
-			o.unsupported = "idmap"
-		}
-		return unsupported(c.pointer+"/options", "mount option %s", o.unsupported)
-	}
 	dest := rootRelative(m.Destination)
 	if dest == "" {
 		return unsupported(c.pointer+"/destination", "a mount over the root itself")
@@ -58,7 +52,18 @@ func (c *compiler) mount(i int, m *specs.Mount, o mountOptions) error {
 	if dest == "proc" && m.Type != "proc" && !isBind {
 		return invalid(c.pointer, "only a proc file system or a bind mount may cover /proc (CVE-2019-16884)")
 	}
+	given, isGiven := c.Mounts[i]
+	if needs, err := c.outside(i); err != nil {
+		return err
+	} else if needs.any() && !isGiven {
+		return unsupported(c.pointer+"/options", "a mount with ids or content of its own that the creator has not made")
+	}
 	switch {
+	case o.remount:
+		return c.remount(dest, o)
+	case isGiven:
+		c.attachGiven(given, dest, o)
+		return nil
 	case isBind:
 		return c.bind(i, m, dest, o)
 	case m.Type == "cgroup" || m.Type == "cgroup2":
@@ -117,11 +122,32 @@ func (c *compiler) configure(ctx Slot, kind, source string, o mountOptions) {
 	}
 	for _, d := range o.data {
 		key, value, has := strings.Cut(d, "=")
-		if has {
+		if kind == "overlay" && key == "lowerdir" && len(value) > fsconfigMax && !strings.Contains(value, "::") {
+			c.overlayLayers(ctx, value)
+		} else if has {
 			c.add("set "+d+" on "+kind, "fsconfig", unix.SYS_FSCONFIG, slot(ctx), imm(fsconfigSetString, "SET_STRING"), text(key), text(value), num(0))
 		} else {
 			c.add("set "+d+" on "+kind, "fsconfig", unix.SYS_FSCONFIG, slot(ctx), imm(fsconfigSetFlag, "SET_FLAG"), text(key), null, num(0))
 		}
+	}
+}
+
+// fsconfigMax is the length of the longest value that fsconfig(2) takes.
+const fsconfigMax = 255
+
+// overlayLayers gives the directories of a list one by one, the topmost first, as Linux 6.5 takes them: together they are longer than
+// a value may be. A backslash makes a colon part of a name.
+func (c *compiler) overlayLayers(ctx Slot, list string) {
+	for list != "" {
+		end, name := 0, ""
+		for ; end < len(list) && list[end] != ':'; end++ {
+			if list[end] == '\\' && end+1 < len(list) {
+				end++
+			}
+			name += list[end : end+1]
+		}
+		list = strings.TrimPrefix(list[end:], ":")
+		c.add("show "+name+" in it", "fsconfig", unix.SYS_FSCONFIG, slot(ctx), imm(fsconfigSetString, "SET_STRING"), text("lowerdir+"), text(name), num(0))
 	}
 }
 
@@ -196,6 +222,35 @@ func (c *compiler) after(dest string, fd Slot, o mountOptions) {
 			imm(flags, show), mountAttr(0, 0, o.propagation), num(mountAttrSize))
 	}
 	c.close(fd)
+}
+
+// attachGiven puts a mount in its place that the creator made.
+func (c *compiler) attachGiven(g GivenMount, dest string, o mountOptions) {
+	fd := c.newSlot("mount.given")
+	c.set("take the mount for /"+dest+" that was given", fd, fdArg(g.FD, "fd.mount"))
+	if o.set|o.clr != 0 {
+		c.add("set the options of /"+dest, "mount_setattr", unix.SYS_MOUNT_SETATTR, slot(fd), text(""),
+			imm(unix.AT_EMPTY_PATH, "EMPTY_PATH"), mountAttr(o.set, o.clr, 0), num(mountAttrSize)).
+			why("before it is attached: it is never seen without them")
+	}
+	c.attach(fd, dest, g.Kind, false)
+	c.after(dest, fd, o)
+}
+
+// remount changes the options of what is mounted already; mount_setattr(2) refuses a place where nothing is.
+func (c *compiler) remount(dest string, o mountOptions) error {
+	if len(o.data)+len(o.superblock) > 0 {
+		return unsupported(c.pointer+"/options", "remounting with options of the file system")
+	}
+	fd := c.newSlot("at." + dest)
+	c.add("open /"+dest+" in the root file system", "openat2", unix.SYS_OPENAT2, slot(c.root), text(dest),
+		openHow(unix.O_PATH, 0, inRoot), num(openHowSize)).into(fd)
+	if o.set|o.clr != 0 {
+		c.add("change the options of /"+dest, "mount_setattr", unix.SYS_MOUNT_SETATTR, slot(fd), text(""),
+			imm(unix.AT_EMPTY_PATH, "EMPTY_PATH"), mountAttr(o.set, o.clr, 0), num(mountAttrSize))
+	}
+	c.after(dest, fd, o)
+	return nil
 }
 
 // attach puts the detached mount fd at dest, which is made if it is missing.

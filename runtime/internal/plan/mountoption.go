@@ -17,7 +17,9 @@ type mountOptions struct {
 	propagationTree bool
 	superblock      []string // flags of the file system: sync, dirsync, mand, lazytime, iversion, silent
 	data            []string // key or key=value
-	unsupported     string   // an option that is understood but cannot be honoured
+	remount         bool
+	idmap, ridmap   bool // ids are those of mappings, for the mount or for its whole tree
+	copyUp          bool // a tmpfs that begins with what it covers
 }
 
 // parseMountOptions sorts options as config.md, Linux mount options, defines them; later ones win.
@@ -54,8 +56,14 @@ func (o *mountOptions) add(s string) {
 		o.bind, o.recursive = true, true
 	case "sync", "dirsync", "mand", "lazytime", "iversion", "silent":
 		o.superblock = append(o.superblock, s)
-	case "remount", "tmpcopyup", "idmap", "ridmap":
-		o.unsupported = s
+	case "remount":
+		o.remount = true
+	case "idmap":
+		o.idmap, o.ridmap = true, false
+	case "ridmap":
+		o.idmap, o.ridmap = true, true
+	case "tmpcopyup":
+		o.copyUp = true
 	default:
 		o.data = append(o.data, s)
 	}
