@@ -26,7 +26,7 @@ func Spec(img ispec.Image, rootfs Rootfs, o Options) (*specs.Spec, error) {
 	if problems := bundle.Validate(c.spec).Must(); len(problems) > 0 {
 		return nil, &Error{Op: "convert", Subject: "image", Err: fmt.Errorf("%w: %w", ErrInvalid, problems)}
 	}
-	return c.spec, nil
+	return c.spec, c.finish()
 }
 
 // conversion is one run of Spec.
@@ -37,6 +37,7 @@ type conversion struct {
 	host   Host
 	spec   *specs.Spec
 	users  users // the user database, read once
+	chown  []func() error
 }
 
 // step sets some fields of the config.

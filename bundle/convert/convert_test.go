@@ -218,7 +218,7 @@ func TestIS_V4_volumes(t *testing.T) {
 	if s := mustSpec(t, img, o); len(s.Mounts) != 7 {
 		t.Errorf("without VolumeDir: %d mounts", len(s.Mounts))
 	}
-	o.VolumeDir = func(name, dest string) (string, error) { return "/v" + dest, nil }
+	o.VolumeDir = func(v Volume) (string, error) { return "/v" + v.Destination, nil }
 	o.Volumes = []string{"/host:/taken"}
 	got := map[string]string{}
 	for _, m := range mustSpec(t, img, o).Mounts[7:] {
@@ -232,7 +232,7 @@ func TestIS_V4_volumes(t *testing.T) {
 		t.Errorf("volumes over the kernel's file systems: %v", ms)
 	}
 	broken := errors.New("disk is full")
-	o.VolumeDir = func(string, string) (string, error) { return "", broken }
+	o.VolumeDir = func(Volume) (string, error) { return "", broken }
 	if _, err := Spec(img, nil, o); !errors.Is(err, broken) {
 		t.Error(err)
 	}

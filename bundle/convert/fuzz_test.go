@@ -27,7 +27,7 @@ func FuzzSpec(f *testing.F) {
 			return
 		}
 		o := plain()
-		o.VolumeDir = func(string, string) (string, error) { return "/volume", nil }
+		o.VolumeDir = func(Volume) (string, error) { return "/volume", nil }
 		s, err := Spec(img, files{"/etc/passwd": passwd, "/etc/group": testGroup}, o)
 		if err != nil {
 			return

@@ -9,7 +9,7 @@ import (
 
 // TestGolden fixes the whole config for one image under one set of options each.
 func TestGolden(t *testing.T) {
-	volumes := func(name, dest string) (string, error) { return "/volumes/" + name + dest, nil }
+	volumes := func(v Volume) (string, error) { return "/volumes/" + v.Name + v.Destination, nil }
 	single := []specs.LinuxIDMapping{{ContainerID: 0, HostID: 1000, Size: 1}}
 	score := -500
 	minimal := ispec.Image{Platform: ispec.Platform{OS: "linux", Architecture: "amd64"}, Config: ispec.ImageConfig{Cmd: []string{"sh"}}}

@@ -124,11 +124,11 @@ func (c *conversion) imageVolumes(taken []specs.Mount) ([]specs.Mount, error) {
 		if path.IsAbs(name) {
 			dest = name // "SHOULD set the destination to the value specified"
 		}
-		m, err := c.volume("", dest)
+		dir, err := c.o.VolumeDir(Volume{Destination: dest})
 		if err != nil {
-			return nil, imageError("config.Volumes", spec.ConversionVolumes, err)
+			return nil, imageError("config.Volumes", spec.ConversionVolumes, fmt.Errorf("volume for %s: %w", dest, err))
 		}
-		out = append(out, m)
+		out = append(out, specs.Mount{Destination: dest, Type: "bind", Source: dir, Options: []string{"rbind", "rprivate"}})
 	}
 	return out, nil
 }
@@ -137,15 +137,6 @@ func kernelPath(dest string) bool {
 	return slices.ContainsFunc([]string{"/proc", "/sys", "/dev"}, func(p string) bool {
 		return dest == p || strings.HasPrefix(dest, p+"/")
 	})
-}
-
-// volume makes the mount of a volume whose directory the caller supplies.
-func (c *conversion) volume(name, dest string) (specs.Mount, error) {
-	dir, err := c.o.VolumeDir(name, dest)
-	if err != nil {
-		return specs.Mount{}, fmt.Errorf("volume for %s: %w", dest, err)
-	}
-	return specs.Mount{Destination: dest, Type: "bind", Source: dir, Options: []string{"rbind", "rprivate"}}, nil
 }
 
 func mountsAt(ms []specs.Mount, dest string) bool {

@@ -45,10 +45,15 @@ type Options struct {
 	Tmpfs    []string
 	Mounts   []string // --mount type=bind,source=/a,target=/b,readonly
 	Volumes  []string // --volume [SOURCE:]DESTINATION[:OPTIONS]
-	// VolumeDir supplies the host directory of a volume: of a named one, or with name "" of an
-	// anonymous one (Config.Volumes, --volume /dst). It may seed it from the image. Nil: volumes of
-	// the image stay directories of the root file system, and --volume with a name is an error.
-	VolumeDir func(name, destination string) (string, error)
+	// VolumeDir supplies the directory of a volume: of a named one, or of one without a name
+	// (Config.Volumes, --volume /dst), filled from the image if it is new. It is a path of the host, or one relative to
+	// the bundle. Nil: volumes of the image stay directories of the root file system, and --volume with a name is an error.
+	VolumeDir func(Volume) (string, error)
+	// ImageDir supplies the directory of the files of an image, likewise. Nil: --mount type=image is an error.
+	ImageDir func(ImageMount) (string, error)
+	// Chown gives a file or directory of the host, and all below it, to an owner: the U of --volume and --mount. It is called last,
+	// when the config is made. Nil: U is an error.
+	Chown func(path string, uid, gid uint32) error
 	// SpecMounts are mounts that the caller has made up itself (resolv.conf, hosts); a mount of the
 	// user at the same destination wins.
 	SpecMounts []specs.Mount

@@ -54,7 +54,7 @@ func TestUsageErrors(t *testing.T) {
 		"--shm-size":           one(func(o *Options, v string) { o.ShmSize = v }, "0", "-1", "x"),
 		"--device":             one(func(o *Options, v string) { o.Devices = []string{v} }, "", "rel", "/dev/null:/x:rwx", "/dev/null:/", "/no/such/device", "/etc/passwd", "/dev/null:rwm:rwm"),
 		"--tmpfs":              one(func(o *Options, v string) { o.Tmpfs = []string{v} }, "", "rel", "/", "/t:bind", "/../"),
-		"--mount": one(func(o *Options, v string) { o.Mounts = []string{v} }, "", "type=bind", "type=bind,src=/a", "type=bind,dst=/b", "type=bind,src=rel,dst=/b", "type=nfs,dst=/b",
+		"--mount": one(func(o *Options, v string) { o.Mounts = []string{v} }, "", "type=bind", "type=bind,src=/a", "type=bind,dst=/b", "type=nfs,dst=/b",
 			"type=tmpfs,dst=/b,src=/a", "type=tmpfs,dst=/b,tmpfs-size=x", "type=tmpfs,dst=/b,tmpfs-mode=9", "type=bind,src=/a,dst=/b,ro=maybe", "type=bind,src=/a,dst=/b,what=1",
 			"type=bind,src=/a,dst=/b,bind-propagation=x", "type=bind,src=/a,dst=/b,tmpfs-size=1", "type=tmpfs,dst=/b,bind-propagation=slave", "type=volume,src=v,dst=/b", `type="bind`, "type=bind,src=/a,dst=/b,bind-recursive=x", "type=,dst=/b"),
 		"--volume": append(one(func(o *Options, v string) { o.Volumes = []string{v} }, "", "rel", "/a:/b:/c:/d", ":/b", "/a:rel", "/a:/b:what", "name:/b", "/a:/"),
@@ -62,11 +62,11 @@ func TestUsageErrors(t *testing.T) {
 				o.Volumes = []string{"../x:/b", ".:/b"}
 			},
 			func(o *Options) {
-				o.VolumeDir = func(string, string) (string, error) { return "", os.ErrPermission }
+				o.VolumeDir = func(Volume) (string, error) { return "", os.ErrPermission }
 				o.Volumes = []string{"name:/b"}
 			},
 			func(o *Options) {
-				o.VolumeDir = func(string, string) (string, error) { return "/v", nil }
+				o.VolumeDir = func(Volume) (string, error) { return "/v", nil }
 				o.Volumes = []string{"..x:/b"}
 			}),
 		"--security-opt": one(func(o *Options, v string) { o.SecurityOpts = []string{v} }, "", "x", "seccomp", "seccomp=", "seccomp=/no/such/file", "seccomp=/etc", "seccomp="+big, "no-new-privileges=maybe",
