@@ -33,7 +33,10 @@ func bundleCommand(a *app) *cobra.Command {
 			ownerHelp + "\n\n" +
 			"With maps config.json has a user namespace with these maps, and DIR may be entered by the group that is the\n" +
 			"container's 0. With --devices bind it has a mount for each device of the image that the host has too, but\n" +
-			"for those that every container has; the container may use them as far as its cgroup lets it (--device).",
+			"for those that every container has; the container may use them as far as its cgroup lets it (--device).\n\n" +
+			"Volumes, those of the image too, are directories of the bundle: DIR/volumes/NAME, or _0, _1, ... without a\n" +
+			"name, filled with what the image has there. Images of --mount type=image are unpacked to DIR/images.\n" +
+			"config.json names them relative to DIR. Directories of the host (-v /dir:...) are not looked for.",
 		Example: "  oci bundle debian b && runc run --bundle b demo\n" +
 			"  oci bundle --uid-map 0:100000:65536 debian b && runc run --bundle b demo",
 		Args: atLeast(2),
@@ -51,6 +54,7 @@ func bundleCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			lay.policy = policy
 			s, err := a.openStore(ctx)
 			if err != nil {
 				return err
@@ -112,6 +116,11 @@ func (a *app) bundle(ctx context.Context, s *store.Store, img image.Image, dir s
 		if l.bind {
 			o.SpecMounts = append(o.SpecMounts, a.bindDevices(rootfs.Devices())...)
 		}
+		done, err := a.supplyBundle(ctx, s, partial, rootfs.Dir(), t, l, &o)
+		if err != nil {
+			return err
+		}
+		defer done()
 		spec, err := convert.Spec(img.Config(), root, o)
 		if err != nil {
 			return err
@@ -125,7 +134,8 @@ type bundleLayout struct {
 	unpack     unpack.Options
 	uids, gids []unpack.IDMap // as they are given on the command line; nil: those of this process
 	single     bool
-	bind       bool // devices
+	bind       bool   // devices
+	policy     string // --pull, for images to mount
 }
 
 // bundled gives the layout that the flags ask for.

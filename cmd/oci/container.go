@@ -33,6 +33,9 @@ type record struct {
 	// Layers are the DiffIDs of its root file system: prune keeps them while the container exists, unless it
 	// has a copy.
 	Layers []digest.Digest `json:"layers"`
+	// Mounted are those of images that it has mounted.
+	Mounted []digest.Digest `json:"mounted,omitempty"`
+	Volumes []string        `json:"volumes,omitempty"` // of the store, by name
 }
 
 // exitRecord is containers/<id>/exit.json, written when the container has ended.

@@ -22,7 +22,7 @@ func (a *app) openRuntime() (*runtime.Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	return runtime.Open(runtime.Options{Root: root, Logger: a.log})
+	return runtime.Open(runtime.Options{Root: root, Logger: a.log, CopyTree: copyTree})
 }
 
 // load opens the container id.
@@ -171,7 +171,7 @@ func parseSignal(s string) (unix.Signal, error) {
 }
 
 func rmCommand(a *app) *cobra.Command {
-	var force bool
+	var force, volumes bool
 	cmd := &cobra.Command{
 		Use:   "rm ID...",
 		Short: "Remove a container that is not running",
@@ -181,7 +181,7 @@ func rmCommand(a *app) *cobra.Command {
 			for _, arg := range args {
 				id, err := a.fullID(arg)
 				if err == nil {
-					err = a.deleteContainer(cmd.Context(), id, force)
+					err = a.removeContainer(cmd.Context(), id, force, volumes)
 				}
 				errs = append(errs, err)
 			}
@@ -189,6 +189,7 @@ func rmCommand(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "kill it if it runs; a container that does not exist is no error")
+	cmd.Flags().BoolVarP(&volumes, "volumes", "v", false, "remove the volumes without a name that were made for it")
 	return cmd
 }
 
@@ -196,6 +197,11 @@ func rmCommand(a *app) *cobra.Command {
 // root does the first from outside (only there may they signal its processes) and the second as
 // root of a user namespace (only there do they own its files).
 func (a *app) deleteContainer(ctx context.Context, id string, force bool) error {
+	return a.removeContainer(ctx, id, force, false)
+}
+
+// removeContainer is deleteContainer, with the volumes that were made for it alone if wanted.
+func (a *app) removeContainer(ctx context.Context, id string, force, volumes bool) error {
 	dir, fromImage := a.madeFromImage(id)
 	if !rootless() {
 		err := a.removeState(ctx, id, force)
@@ -212,7 +218,9 @@ func (a *app) deleteContainer(ctx context.Context, id string, force bool) error 
 	if done, err := a.asRoot(); done {
 		return err
 	}
-	return dir.remove()
+	var rec record
+	_ = dir.load(recordFile, &rec) // without a record there are no volumes
+	return a.discardContainer(dir, rec.Volumes, volumes || rec.Remove)
 }
 
 func (a *app) removeState(ctx context.Context, id string, force bool) error {

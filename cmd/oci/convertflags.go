@@ -45,8 +45,8 @@ func (c *convertFlags) registerFiles() {
 	f, o := c.flags, &c.o
 	f.BoolVar(&o.ReadOnly, "read-only", false, "make the root file system read-only")
 	f.StringArrayVar(&o.Tmpfs, "tmpfs", nil, "mount a tmpfs: `dir[:options]`")
-	f.StringArrayVar(&o.Mounts, "mount", nil, "mount: `type=bind,source=/a,target=/b[,readonly]`")
-	f.StringArrayVarP(&o.Volumes, "volume", "v", nil, "bind a host directory: `source:dir[:options]`")
+	f.StringArrayVar(&o.Mounts, "mount", nil, "mount: `type=bind|volume|tmpfs|image,source=a,target=/b[,readonly][,...]`")
+	f.StringArrayVarP(&o.Volumes, "volume", "v", nil, "mount a directory of the host, or a volume: `[source:]dir[:options]`")
 	f.StringArrayVar(&o.Devices, "device", nil, "add a device of the host: `host[:container][:rwm]`")
 	f.StringVar(&o.ShmSize, "shm-size", "", "`size` of /dev/shm (default 64m)")
 	f.StringArrayVar(&o.Annotations, "annotation", nil, "set an annotation: `NAME=value`")

@@ -22,6 +22,7 @@ import (
 	"github.com/oci-pipeline/oci/unpack"
 	"github.com/oci-pipeline/oci/unpack/repack"
 	"github.com/oci-pipeline/oci/unpack/verify"
+	"github.com/oci-pipeline/oci/unpack/volume"
 )
 
 // Exit statuses. `oci run` and `oci exec` give the program's own status instead, 128+n when
@@ -104,11 +105,11 @@ func exitTable() []exitRow {
 			convert.ErrUnsafeLabel, convert.ErrPlatform, convert.ErrInvalid,
 			store.ErrNotStore, store.ErrNotRegular, store.ErrAmbiguous, transport.ErrCompressed,
 		}, ""},
-		{statusUsage, []error{unpack.ErrIDMap, repack.ErrChange, convert.ErrUsage, runtime.ErrInvalidID, reference.ErrSyntax, reference.ErrTransport, image.ErrPlatformSyntax, store.ErrName, transport.ErrUnsupported}, ""},
+		{statusUsage, []error{unpack.ErrIDMap, repack.ErrChange, convert.ErrUsage, runtime.ErrInvalidID, volume.ErrName, reference.ErrSyntax, reference.ErrTransport, image.ErrPlatformSyntax, store.ErrName, transport.ErrUnsupported}, ""},
 		{statusNotFound, []error{distribution.ErrNotFound}, "`oci tags REPOSITORY` lists the tags that there are; some registries say so of what they do not show you"},
 		{statusNotFound, []error{verify.ErrNoSource}, "--pull missing fetches the layers; without them only what has a record can be proved"},
 		{statusNotFound, []error{verify.ErrNoRecord}, ""},
-		{statusNotFound, []error{transport.ErrNotFound, store.ErrNotFound, runtime.ErrNotExist, bundle.ErrNoConfig, bundle.ErrRootfs}, ""},
+		{statusNotFound, []error{transport.ErrNotFound, store.ErrNotFound, runtime.ErrNotExist, volume.ErrNotFound, bundle.ErrNoConfig, bundle.ErrRootfs}, ""},
 		{statusNetwork, []error{distribution.ErrInsecure}, "--insecure allows plain http and unproved certificates"},
 		{statusNetwork, []error{
 			distribution.ErrServer, distribution.ErrTimeout, distribution.ErrNetwork, distribution.ErrProtocol,
@@ -117,7 +118,7 @@ func exitTable() []exitRow {
 		{statusStorage, []error{unpack.ErrDevice}, "--devices skip leaves devices out, --devices bind shows those of the host"},
 		{statusStorage, []error{unpack.ErrNames}, "use a file system that tells upper case from lower"},
 		{statusStorage, []error{unpack.ErrSpace}, "make room, or try all the same by --limit free=none"},
-		{statusStorage, []error{unpack.ErrNotEmpty, unpack.ErrOwner, store.ErrBusy, store.ErrReadOnly, store.ErrInUse, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO}, ""},
+		{statusStorage, []error{unpack.ErrNotEmpty, unpack.ErrOwner, store.ErrBusy, store.ErrReadOnly, store.ErrInUse, volume.ErrInUse, volume.ErrExist, volume.ErrDamaged, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO}, ""},
 		{statusDenied, []error{fs.ErrPermission}, ""},
 		{statusNotFound, []error{fs.ErrNotExist}, ""},
 		{statusInterrupted, []error{context.Canceled}, ""},

@@ -36,6 +36,7 @@ type imageRun struct {
 	devices    []unpack.Device // that the layers show
 	spec       *specs.Spec
 	pipe       *os.File // in the background process of -d: where the verdict goes
+	mounts     runMounts
 	out        *os.File // standard output and error of the container; nil: this process's own
 }
 
@@ -59,6 +60,9 @@ func (a *app) runImage(ctx context.Context, args []string, f *runFlags) (status 
 	if err := checkContainerID(r.id); err != nil {
 		return 0, err
 	}
+	if err := checkSources(o); err != nil {
+		return 0, err
+	}
 	if r.s, err = a.openStore(ctx); err != nil {
 		return 0, keepStatus(err)
 	}
@@ -77,9 +81,17 @@ func (a *app) runImage(ctx context.Context, args []string, f *runFlags) (status 
 
 // prepare gets the image, pulled if need be, and unpacks its layers. That can be broken off; what
 // comes after forwards signals instead.
-func (r *imageRun) prepare(ctx context.Context, arg string) (err error) {
+func (r *imageRun) prepare(ctx context.Context, arg string) error {
 	ctx, stop := interruptible(ctx)
 	defer stop()
+	if err := r.get(ctx, arg); err != nil {
+		return err
+	}
+	return r.prepareImages(ctx)
+}
+
+// get gets an image, pulled if need be, and unpacks its layers.
+func (r *imageRun) get(ctx context.Context, arg string) (err error) {
 	w := newLayerWork(r.a, r.s, r.f.devices)
 	defer w.close()
 	t := r.f.t
@@ -115,6 +127,8 @@ func (r *imageRun) background(ctx context.Context, o convert.Options) (int, erro
 	r.dir = containerDir{r.s.ContainersDir() + "/" + r.id}
 	c, err := r.create(ctx, o)
 	if err != nil {
+		// The directory is removed by the process that made it, which waits for this.
+		err = errors.Join(err, r.a.releaseVolumes(r.id, r.mounts.volumes, true))
 		judge(r.pipe, runStatus(0, err))
 		return 0, err
 	}
@@ -127,7 +141,7 @@ func (r *imageRun) foreground(ctx context.Context, o convert.Options) (status in
 	}
 	c, err := r.create(ctx, o)
 	if err != nil {
-		return 0, errors.Join(err, r.dir.remove())
+		return 0, errors.Join(err, r.discard())
 	}
 	return r.finish(ctx, c)
 }
@@ -146,6 +160,8 @@ func (r *imageRun) create(ctx context.Context, o convert.Options) (*runtime.Cont
 	if err := r.leaveOutDevices(); err != nil {
 		return nil, err
 	}
+	r.supply(ctx, &o)
+	defer r.mounts.close()
 	if err := r.convert(o); err != nil {
 		return nil, err
 	}
@@ -159,7 +175,7 @@ func (r *imageRun) create(ctx context.Context, o convert.Options) (*runtime.Cont
 		return nil, err
 	}
 	create := r.f.create(r.id)
-	create.Bundle, create.Spec, create.Rootfs = r.dir.path, r.spec, r.root
+	create.Bundle, create.Spec, create.Rootfs, create.Mounts = r.dir.path, r.spec, r.root, r.givenMounts()
 	create.Stdio, create.Attached = stdio, true
 	return rt.Create(ctx, create)
 }
@@ -198,10 +214,15 @@ func (r *imageRun) convert(o convert.Options) (err error) {
 	}
 	rec := record{
 		ID: r.id, Image: r.name, Digest: r.image.Descriptor().Digest.String(), Command: r.spec.Process.Args,
-		Created: time.Now().UTC(), Remove: r.f.remove, StopSignal: r.stopSignal(), Storage: r.storage,
+		Created: time.Now().UTC(), Remove: r.f.remove, StopSignal: r.stopSignal(), Storage: r.storage, Volumes: r.mounts.volumes,
 	}
 	for _, l := range r.image.Layers() {
 		rec.Layers = append(rec.Layers, l.DiffID)
+	}
+	for _, m := range r.mounts.images {
+		for _, l := range m.image.Layers() {
+			rec.Mounted = append(rec.Mounted, l.DiffID)
+		}
 	}
 	return r.dir.save(recordFile, rec)
 }
@@ -254,7 +275,7 @@ func (r *imageRun) finish(ctx context.Context, c *runtime.Container) (int, error
 	}
 	var errKeep error
 	if r.f.remove || !ran {
-		errKeep = r.dir.remove()
+		errKeep = r.discard()
 	} else if errKeep = r.dir.save(exitFile, exitRecord{Status: status, Finished: time.Now().UTC()}); errors.Is(errKeep, fs.ErrNotExist) {
 		errKeep = nil // likewise
 	}
@@ -267,7 +288,11 @@ func layersInUse(containers string) ([]digest.Digest, error) {
 	var used []digest.Digest
 	for _, dir := range dirs {
 		var r record
-		if dir.load(recordFile, &r) == nil && r.Storage != storageCopy { // one without a record was never started
+		if dir.load(recordFile, &r) != nil { // one without a record was never started
+			continue
+		}
+		used = append(used, r.Mounted...)
+		if r.Storage != storageCopy {
 			used = append(used, r.Layers...)
 		}
 	}

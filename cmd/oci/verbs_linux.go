@@ -14,6 +14,7 @@ func platformVerbs() []verb {
 		{"ps", groupContainer, false, psCommand},
 		{"wait", groupContainer, false, waitCommand},
 		{"logs", groupContainer, false, logsCommand},
+		{"volume", groupContainer, false, volumeCommand},
 		{"plan", groupTool, false, planCommand},
 		{"demo", groupTool, false, demoCommand},
 		{"probe", groupTool, false, probeCommand},
