@@ -93,6 +93,7 @@ func verbs() []verb {
 		{"version", groupTool, false, versionCommand},
 		{"exit-status", "", false, exitStatusTopic},
 		{"output", "", false, outputTopic},
+		{"mounts", "", false, mountsTopic},
 		{"limits", "", false, limitsTopic},
 		{"man", "", false, manCommand},
 	}...)
@@ -107,7 +108,7 @@ func (a *app) root(args []string) *cobra.Command {
 		Long: "oci takes a container image from a registry to a running container, without a daemon,\n" +
 			"and proves every step: sizes, digests and DiffIDs are checked before anything is published.\n" +
 			"`oci help exit-status` tells what exit statuses mean, `oci help output` what is printed,\n" +
-			"`oci help limits` what bounds the unpacking of images.",
+			"`oci help limits` what bounds the unpacking of images, `oci help mounts` what --mount and --volume take.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oci-pipeline/oci/image/reference"
+	"github.com/oci-pipeline/oci/unpack/volume"
 )
 
 // completeTime is how long a registry may take to tell its tags to a shell.
@@ -62,6 +63,8 @@ func (a *app) argumentsOf(verb string) completer {
 		return first(a.completeContainer)
 	case "rm":
 		return a.completeContainer
+	case "volume rm", "volume inspect":
+		return a.completeVolume
 	case "delete":
 		return func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 			if namesRegistry(begun) {
@@ -179,4 +182,20 @@ func (a *app) completeContainer(_ *cobra.Command, _ []string, begun string) ([]s
 	}
 	slices.Sort(names)
 	return beginning(slices.Compact(names), begun), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeVolume offers the names of volumes.
+func (a *app) completeVolume(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+	root, err := a.storeRoot()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	entries, _ := os.ReadDir(root + "/volumes")
+	for _, e := range entries {
+		if volume.ValidName(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	return beginning(names, begun), cobra.ShellCompDirectiveNoFileComp
 }

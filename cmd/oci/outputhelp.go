@@ -48,6 +48,14 @@ verify gives these:
   problems            what is wrong besides; mounts that were not looked into; leftOut, differences that the unpacking left
   paths, files, bytes on disk, compared, and of these
 
+volume ls and inspect give of each volume:
+
+  name, created, labels
+  anonymous           whether it was made without a name
+  used                whether a container has had it: then it is not filled from an image any more
+  mountpoint          the directory of its files
+  containers          that have it
+
 --digestfile FILE writes the digest alone, without an end of line, as other tools do.
 
 --progress is auto (bars on a terminal, else plain), tty, plain (a line for each blob, and every 10 s or 10 % of a

@@ -84,6 +84,9 @@ func (a *app) prune(ctx context.Context, s *store.Store, o store.PruneOptions) (
 	if err := sweepContainers(s.ContainersDir(), o.DryRun); err != nil {
 		return r, err
 	}
+	if err := a.sweepVolumes(o.DryRun); err != nil {
+		return r, err
+	}
 	var bytes int64
 	r.Unpacked, bytes, err = a.pruneLayers(ctx, s, p.DiffIDs, began, o.DryRun)
 	r.Bytes += bytes

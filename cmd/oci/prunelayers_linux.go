@@ -12,6 +12,18 @@ import (
 	"github.com/oci-pipeline/oci/image/store"
 )
 
+// sweepVolumes removes what killed processes left of volumes. Volumes themselves stay: `oci volume prune` removes some.
+func (a *app) sweepVolumes(dryRun bool) error {
+	if dryRun {
+		return nil
+	}
+	s, err := a.openVolumes()
+	if err != nil {
+		return err
+	}
+	return s.Sweep()
+}
+
 // pruneLayers deletes the unpacked layers that neither an image (kept) nor a container has, and gives
 // what they took on disk. What was unpacked since began is left alone: a run that has just begun may
 // not have recorded it yet.

@@ -132,7 +132,7 @@ func (s *Store) discard(name string, may func(Info) error) error {
 // processes that died is removed in any case.
 func (s *Store) Prune(all bool) ([]string, error) {
 	list, err := s.List()
-	errs := []error{err, s.sweep()}
+	errs := []error{err, s.Sweep()}
 	var gone []string
 	for _, info := range list {
 		if len(info.Users) > 0 || !info.Anonymous && !all {
@@ -148,8 +148,8 @@ func (s *Store) Prune(all bool) ([]string, error) {
 	return gone, errors.Join(errs...)
 }
 
-// sweep removes what processes left that died: staging directories that nobody has locked, and what was being removed.
-func (s *Store) sweep() error {
+// Sweep removes what processes left that died: staging directories that nobody has locked, and what was being removed.
+func (s *Store) Sweep() error {
 	entries, err := os.ReadDir(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
