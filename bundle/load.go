@@ -30,7 +30,7 @@ func Load(dir string) (Bundle, error) {
 	if err != nil {
 		return Bundle{}, &Error{Op: "load bundle", Subject: dir, Err: err}
 	}
-	raw, err := readConfig(filepath.Join(abs, ConfigName))
+	raw, err := ReadFile(filepath.Join(abs, ConfigName))
 	if err != nil {
 		return Bundle{}, &Error{Op: "load bundle", Subject: dir, Clause: spec.BundleConfigFile, Err: err}
 	}
@@ -82,8 +82,10 @@ func (b Bundle) checkRoot() *Problem {
 	return &Problem{Pointer: "/root/path", Clause: spec.BundleRoot, Err: why, Hint: "the path of a directory, relative to the bundle"}
 }
 
-// readConfig reads a regular file of bounded size without following a link or waiting for a FIFO.
-func readConfig(path string) ([]byte, error) {
+// ReadFile reads a file of a bundle: a regular one of at most MaxConfigSize, without following a link or waiting for a FIFO.
+// One that is not there is both ErrNoConfig and fs.ErrNotExist.
+func ReadFile(path string) ([]byte, error) {
+	name := filepath.Base(path)
 	f, err := openNoFollow(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %w", ErrNoConfig, err)
@@ -97,9 +99,9 @@ func readConfig(path string) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case !fi.Mode().IsRegular():
-		return nil, fmt.Errorf("%s: %w", ConfigName, ErrNotRegular)
+		return nil, fmt.Errorf("%s: %w", name, ErrNotRegular)
 	case fi.Size() > MaxConfigSize:
-		return nil, fmt.Errorf("%s: %w: %d bytes, at most %d", ConfigName, ErrTooLarge, fi.Size(), MaxConfigSize)
+		return nil, fmt.Errorf("%s: %w: %d bytes, at most %d", name, ErrTooLarge, fi.Size(), MaxConfigSize)
 	}
 	// One byte more than the file has: the read that returns 0 comes in the same buffer, and a
 	// file that grows meanwhile is still bounded.
@@ -114,7 +116,7 @@ func readConfig(path string) ([]byte, error) {
 			return nil, err
 		}
 		if len(raw) == cap(raw) {
-			return nil, fmt.Errorf("%s: %w: it grows while it is read", ConfigName, ErrTooLarge)
+			return nil, fmt.Errorf("%s: %w: it grows while it is read", name, ErrTooLarge)
 		}
 	}
 }

@@ -28,13 +28,15 @@ func Write(dir string, s *specs.Spec) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return &Error{Op: "write bundle", Subject: dir, Err: err}
 	}
-	if err := replace(filepath.Join(dir, ConfigName), raw); err != nil {
+	if err := Replace(filepath.Join(dir, ConfigName), raw); err != nil {
 		return &Error{Op: "write bundle", Subject: dir, Err: err}
 	}
 	return nil
 }
 
-func replace(path string, raw []byte) error {
+// Replace writes a file of a bundle so that a reader sees all of the old one or all of the new one. A link at that name is
+// replaced, not followed.
+func Replace(path string, raw []byte) error {
 	temp := path + "." + rand.Text()
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {

@@ -17,6 +17,14 @@ import (
 // without them. The error is an *Error (the image is at fault), a *UsageError (a flag is), or an
 // error of rootfs or VolumeDir, wrapped in one of them.
 func Spec(img ispec.Image, rootfs Rootfs, o Options) (*specs.Spec, error) {
+	c, err := converted(img, rootfs, o)
+	if err != nil {
+		return nil, err
+	}
+	return c.spec, nil
+}
+
+func converted(img ispec.Image, rootfs Rootfs, o Options) (*conversion, error) {
 	c := newConversion(img, rootfs, o)
 	for _, s := range steps() {
 		if err := s.run(c); err != nil {
@@ -26,7 +34,7 @@ func Spec(img ispec.Image, rootfs Rootfs, o Options) (*specs.Spec, error) {
 	if problems := bundle.Validate(c.spec).Must(); len(problems) > 0 {
 		return nil, &Error{Op: "convert", Subject: "image", Err: fmt.Errorf("%w: %w", ErrInvalid, problems)}
 	}
-	return c.spec, c.finish()
+	return c, c.finish()
 }
 
 // conversion is one run of Spec.
@@ -37,6 +45,7 @@ type conversion struct {
 	host   Host
 	spec   *specs.Spec
 	users  users // the user database, read once
+	named  int   // devices of the config that flags named; the others are the host's, for a privileged container
 	chown  []func() error
 }
 

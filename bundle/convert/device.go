@@ -28,6 +28,7 @@ func (c *conversion) devices() error {
 			})
 		}
 	}
+	c.named = len(l.Devices)
 	if c.o.Privileged {
 		l.Resources.Devices = []specs.LinuxDeviceCgroup{{Allow: true, Access: "rwm"}}
 		if !c.inUserns() {

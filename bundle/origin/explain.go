@@ -1,0 +1,175 @@
+package origin
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/oci-pipeline/oci/bundle"
+)
+
+// Finding is a part of config.json as it is now, and where it comes from.
+type Finding struct {
+	Pointer string          `json:"pointer"`
+	From    Kind            `json:"from"`
+	Name    string          `json:"name,omitempty"` // of an edited one, what it came from before
+	Value   json.RawMessage `json:"value,omitempty"`
+	Removed bool            `json:"removed,omitempty"` // it is not there any more
+}
+
+// Explain tells of a config by what was kept when it was written.
+func Explain(config []byte, r Record) ([]Finding, error) {
+	root, err := parse(config)
+	if err != nil {
+		return nil, err
+	}
+	x := explainer{kept: make(map[string]Entry, len(r.Entries)), inner: make(map[string]bool), moved: make(map[string][]Entry), seen: make(map[string]bool)}
+	for _, e := range r.Entries {
+		x.kept[e.Pointer] = e
+		for p := e.Pointer; strings.Contains(p, "/"); {
+			p = p[:strings.LastIndexByte(p, '/')]
+			x.inner[p] = true
+		}
+		list := parent(e.Pointer)
+		x.moved[list] = append(x.moved[list], e)
+	}
+	if err := x.walk("", root); err != nil {
+		return nil, err
+	}
+	for _, e := range r.Entries {
+		if !x.seen[e.Pointer] {
+			x.found = append(x.found, Finding{Pointer: e.Pointer, From: Edited, Name: e.was(), Removed: true})
+		}
+	}
+	return x.found, nil
+}
+
+// ExplainForeign tells of a config that another tool wrote: what of it is as this project has it by default.
+func ExplainForeign(config []byte) ([]Finding, error) {
+	base, err := bundle.Marshal(bundle.DefaultSpec())
+	if err != nil {
+		return nil, err
+	}
+	ours, err := parse(base)
+	if err != nil {
+		return nil, err
+	}
+	root, err := parse(config)
+	if err != nil {
+		return nil, err
+	}
+	var found []Finding
+	err = compare("", root, &ours, &found)
+	return found, err
+}
+
+// compare goes down as long as only parts are the same.
+func compare(pointer string, v value, ours *value, found *[]Finding) error {
+	if ours != nil && v.digest() == ours.digest() {
+		*found = append(*found, Finding{Pointer: pointer, From: Default, Name: "the same by default", Value: v.compact()})
+		return nil
+	}
+	members, err := v.members()
+	if err != nil {
+		return err
+	}
+	if len(members) == 0 || ours == nil && strings.Count(pointer, "/") > 1 {
+		*found = append(*found, Finding{Pointer: pointer, From: Unknown, Value: v.compact()})
+		return nil
+	}
+	var usual []member
+	if ours != nil {
+		if usual, err = ours.members(); err != nil {
+			return err
+		}
+	}
+	for _, m := range members {
+		if err := compare(pointer+"/"+Escape(m.key), m.value, like(usual, m, v.isList()), found); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// like finds the member that m is to be compared with: of a list, one that is equal, wherever it stands.
+func like(usual []member, m member, isList bool) *value {
+	for i := range usual {
+		if !isList && usual[i].key == m.key || isList && usual[i].digest() == m.digest() {
+			return &usual[i].value
+		}
+	}
+	return nil
+}
+
+type explainer struct {
+	kept  map[string]Entry
+	inner map[string]bool
+	moved map[string][]Entry // by the list or object that they are in
+	seen  map[string]bool    // kept entries that are still there
+	found []Finding
+}
+
+func (x *explainer) walk(pointer string, v value) error {
+	if x.inner[pointer] {
+		members, err := v.members()
+		if err != nil {
+			return err
+		}
+		for _, m := range members {
+			at := pointer + "/" + Escape(m.key)
+			if v.isList() && x.element(pointer, at, m.value) {
+				continue
+			}
+			if err := x.walk(at, m.value); err != nil {
+				return err
+			}
+		}
+		if len(members) > 0 {
+			return nil
+		}
+	}
+	switch e, ok := x.kept[pointer]; {
+	case ok && e.Digest == v.digest():
+		x.tell(pointer, v, e.From, e.Name, e.Pointer)
+	case ok:
+		x.tell(pointer, v, Edited, e.was(), e.Pointer)
+	default:
+		x.tell(pointer, v, Added, "", "")
+	}
+	return nil
+}
+
+// element tells of an element of a list by what it holds, wherever it stands now.
+func (x *explainer) element(list, at string, v value) bool {
+	sum := v.digest()
+	e, ok := x.kept[at]
+	if !ok || e.Digest != sum {
+		i := slices.IndexFunc(x.moved[list], func(e Entry) bool { return e.Digest == sum && !x.seen[e.Pointer] })
+		if i < 0 {
+			return false
+		}
+		e = x.moved[list][i]
+	}
+	x.tell(at, v, e.From, e.Name, e.Pointer)
+	return true
+}
+
+func (x *explainer) tell(pointer string, v value, from Kind, name, kept string) {
+	x.seen[kept] = true
+	x.found = append(x.found, Finding{Pointer: pointer, From: from, Name: name, Value: v.compact()})
+}
+
+// was describes what an edited value came from.
+func (e Entry) was() string {
+	if e.Name == "" {
+		return "was " + string(e.From)
+	}
+	return "was " + string(e.From) + " " + e.Name
+}
+
+func parent(pointer string) string {
+	if i := strings.LastIndexByte(pointer, '/'); i >= 0 {
+		return pointer[:i]
+	}
+	return ""
+}

@@ -1,0 +1,99 @@
+package origin
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"strings"
+)
+
+// Kind is where a value comes from.
+type Kind string
+
+// The kinds. Edited, Added and Unknown are findings of Explain, not origins that a Mark has.
+const (
+	Image   Kind = "image"   // a field of the image's config, or a file of the image
+	Default Kind = "default" // what every container gets
+	Flag    Kind = "flag"    // the command line
+	Host    Kind = "host"    // a fact of the machine or of the user
+	Edited  Kind = "edited"  // another value since config.json was written
+	Added   Kind = "added"   // not there when config.json was written
+	Unknown Kind = "unknown" // the bundle is of another tool
+)
+
+// Mark says that the value at a JSON pointer (RFC 6901), with all below it that has no mark of its own, has an origin.
+type Mark struct {
+	Pointer string
+	Kind    Kind
+	Name    string // of the field ("config.Env"), flag ("--env") or fact; of a default, whose it is
+}
+
+// Entry is a part of config.json that has one origin.
+type Entry struct {
+	Pointer string `json:"pointer"`
+	From    Kind   `json:"from"`
+	Name    string `json:"name,omitempty"`
+	Digest  string `json:"digest"` // the beginning of the SHA-256 of the value, as compact JSON
+}
+
+// Trace gives the entries of a config, in the order of the document. Every value is below exactly one of them.
+func Trace(config []byte, marks []Mark) ([]Entry, error) {
+	root, err := parse(config)
+	if err != nil {
+		return nil, err
+	}
+	t := tracer{marks: make(map[string]Mark, len(marks)), inner: make(map[string]bool)}
+	for _, m := range marks {
+		t.marks[m.Pointer] = m
+		for p := m.Pointer; p != ""; {
+			p = p[:strings.LastIndexByte(p, '/')]
+			t.inner[p] = true
+		}
+	}
+	err = t.walk("", root, Mark{Kind: Default})
+	return t.entries, err
+}
+
+// tracer lays marks over a document.
+type tracer struct {
+	marks   map[string]Mark
+	inner   map[string]bool // pointers that have marks below them
+	entries []Entry
+}
+
+func (t *tracer) walk(pointer string, v value, m Mark) error {
+	if own, ok := t.marks[pointer]; ok {
+		m = own
+	}
+	var members []member
+	if t.inner[pointer] {
+		var err error
+		if members, err = v.members(); err != nil {
+			return err
+		}
+	}
+	if len(members) == 0 {
+		t.entries = append(t.entries, Entry{pointer, m.Kind, m.Name, v.digest()})
+		return nil
+	}
+	for _, inner := range members {
+		if err := t.walk(pointer+"/"+Escape(inner.key), inner.value, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// digest is short: it tells a change, and protects from nothing.
+func (v value) digest() string {
+	sum := sha256.Sum256(v.compact())
+	return hex.EncodeToString(sum[:8])
+}
+
+// Escape writes a key or an index as a reference token of a JSON pointer.
+func Escape(key string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
+}
+
+// At is the pointer of an element of a list.
+func At(list string, i int) string { return list + "/" + strconv.Itoa(i) }
