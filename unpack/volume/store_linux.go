@@ -77,7 +77,7 @@ func (s *Store) Use(ctx context.Context, r Request) (Info, error) {
 	if info.Anonymous {
 		info.Name = randomName()
 	}
-	fail := func(err error) (Info, error) { return Info{}, &Error{"use", info.Name, err} }
+	fail := func(err error) (Info, error) { return Info{}, &Error{"use", r.Name, err} }
 	if !ValidName(info.Name) {
 		return fail(ErrName)
 	}
