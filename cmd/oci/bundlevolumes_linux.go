@@ -109,11 +109,11 @@ func (b *bundleFiles) image(ctx context.Context, m convert.ImageMount) (string, 
 		return "", err
 	}
 	defer dir.Close()
-	return below(dir, name, m.Subpath)
+	return pathBelow(dir, name, m.Subpath)
 }
 
-// below gives the path of what is at a subpath of a directory, links followed inside it, with name in place of the directory.
-func below(dir *os.File, name, sub string) (string, error) {
+// pathBelow gives the path of what is at a subpath of a directory, links followed inside it, with name in place of the directory.
+func pathBelow(dir *os.File, name, sub string) (string, error) {
 	f, err := volume.OpenIn(dir, sub, unix.O_PATH)
 	if err != nil {
 		return "", fmt.Errorf("subpath: %w", err)
