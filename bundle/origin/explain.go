@@ -19,6 +19,12 @@ type Finding struct {
 
 // Explain tells of a config by what was kept when it was written.
 func Explain(config []byte, r Record) ([]Finding, error) {
+	if len(r.Entries) == 0 {
+		var err error
+		if r.Entries, err = Trace(config, r.Marks); err != nil {
+			return nil, err
+		}
+	}
 	root, err := parse(config)
 	if err != nil {
 		return nil, err
@@ -115,12 +121,15 @@ func (x *explainer) walk(pointer string, v value) error {
 		if err != nil {
 			return err
 		}
-		for _, m := range members {
+		var same map[int]Entry
+		if v.isList() {
+			same = x.match(pointer, members)
+		}
+		for i, m := range members {
 			at := pointer + "/" + Escape(m.key)
-			if v.isList() && x.element(pointer, at, m.value) {
-				continue
-			}
-			if err := x.walk(at, m.value); err != nil {
+			if e, ok := same[i]; ok {
+				x.tell(at, m.value, e.From, e.Name, e.Pointer)
+			} else if err := x.walk(at, m.value); err != nil {
 				return err
 			}
 		}
@@ -131,7 +140,7 @@ func (x *explainer) walk(pointer string, v value) error {
 	switch e, ok := x.kept[pointer]; {
 	case ok && e.Digest == v.digest():
 		x.tell(pointer, v, e.From, e.Name, e.Pointer)
-	case ok:
+	case ok && !x.seen[pointer]:
 		x.tell(pointer, v, Edited, e.was(), e.Pointer)
 	default:
 		x.tell(pointer, v, Added, "", "")
@@ -139,19 +148,19 @@ func (x *explainer) walk(pointer string, v value) error {
 	return nil
 }
 
-// element tells of an element of a list by what it holds, wherever it stands now.
-func (x *explainer) element(list, at string, v value) bool {
-	sum := v.digest()
-	e, ok := x.kept[at]
-	if !ok || e.Digest != sum {
-		i := slices.IndexFunc(x.moved[list], func(e Entry) bool { return e.Digest == sum && !x.seen[e.Pointer] })
-		if i < 0 {
-			return false
+// match finds the elements of a list again by what they hold, wherever they stand now. They are seen then, so that an
+// element of another value in an old place is not taken for an edit of what only moved.
+func (x *explainer) match(list string, members []member) map[int]Entry {
+	same := make(map[int]Entry)
+	for i, m := range members {
+		sum := m.digest()
+		at := slices.IndexFunc(x.moved[list], func(e Entry) bool { return e.Digest == sum && !x.seen[e.Pointer] })
+		if at >= 0 {
+			same[i] = x.moved[list][at]
+			x.seen[same[i].Pointer] = true
 		}
-		e = x.moved[list][i]
 	}
-	x.tell(at, v, e.From, e.Name, e.Pointer)
-	return true
+	return same
 }
 
 func (x *explainer) tell(pointer string, v value, from Kind, name, kept string) {

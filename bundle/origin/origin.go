@@ -23,9 +23,9 @@ const (
 
 // Mark says that the value at a JSON pointer (RFC 6901), with all below it that has no mark of its own, has an origin.
 type Mark struct {
-	Pointer string
-	Kind    Kind
-	Name    string // of the field ("config.Env"), flag ("--env") or fact; of a default, whose it is
+	Pointer string `json:"pointer"`
+	Kind    Kind   `json:"from"`
+	Name    string `json:"name,omitempty"` // of the field ("config.Env"), flag ("--env") or fact; of a default, whose it is
 }
 
 // Entry is a part of config.json that has one origin.

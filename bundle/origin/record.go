@@ -17,7 +17,9 @@ const FileName = "config.origins.json"
 type Record struct {
 	Image   string  `json:"image,omitempty"`  // its name, as the user gave it
 	Digest  string  `json:"digest,omitempty"` // of its manifest
-	Entries []Entry `json:"entries"`
+	Entries []Entry `json:"entries,omitempty"`
+	// Marks stand for entries where nobody edits the config afterwards: they cost next to nothing to keep.
+	Marks []Mark `json:"marks,omitempty"`
 }
 
 // ErrRecord is wrapped by the error for a record that cannot be what Write wrote.
@@ -43,14 +45,24 @@ func Read(dir string) (Record, error) {
 		err = bundle.Decode(raw, &r)
 	}
 	for _, e := range r.Entries {
-		switch e.From {
-		case Image, Default, Flag, Host:
-		default:
-			err = errors.Join(err, fmt.Errorf("%w: %s comes from %q", ErrRecord, e.Pointer, e.From))
-		}
+		err = errors.Join(err, checkOrigin(e.Pointer, e.From))
+	}
+	for _, m := range r.Marks {
+		err = errors.Join(err, checkOrigin(m.Pointer, m.Kind))
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		err = &bundle.Error{Op: "read origins", Subject: dir, Err: err}
 	}
 	return r, err
+}
+
+func checkOrigin(pointer string, kind Kind) error {
+	if pointer != "" && pointer[0] != '/' {
+		return fmt.Errorf("%w: %q is no JSON pointer", ErrRecord, pointer)
+	}
+	switch kind {
+	case Image, Default, Flag, Host:
+		return nil
+	}
+	return fmt.Errorf("%w: %s comes from %q", ErrRecord, pointer, kind)
 }

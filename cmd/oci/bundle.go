@@ -9,8 +9,8 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/spf13/cobra"
 
-	"github.com/oci-pipeline/oci/bundle"
 	"github.com/oci-pipeline/oci/bundle/convert"
+	"github.com/oci-pipeline/oci/bundle/origin"
 	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/image/store"
 	"github.com/oci-pipeline/oci/unpack"
@@ -121,11 +121,11 @@ func (a *app) bundle(ctx context.Context, s *store.Store, img image.Image, dir s
 			return err
 		}
 		defer done()
-		spec, err := convert.Spec(img.Config(), root, o)
+		spec, marks, err := convert.SpecWithOrigins(img.Config(), root, o)
 		if err != nil {
 			return err
 		}
-		return bundle.Write(partial, spec)
+		return writeConfig(partial, spec, origin.Record{Digest: img.Descriptor().Digest.String(), Marks: marks})
 	})
 }
 

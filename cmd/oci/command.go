@@ -89,6 +89,7 @@ func verbs() []verb {
 		{"logout", groupTool, false, logoutCommand},
 		{"mirrors", groupTool, false, mirrorsCommand},
 		{"spec", groupTool, false, specCommand},
+		{"explain", groupTool, false, explainBundleCommand},
 		{"validate", groupTool, false, validateCommand},
 		{"version", groupTool, false, versionCommand},
 		{"exit-status", "", false, exitStatusTopic},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/oci-pipeline/oci/bundle"
 	"github.com/oci-pipeline/oci/bundle/convert"
+	"github.com/oci-pipeline/oci/bundle/origin"
 	"github.com/oci-pipeline/oci/image"
 	"github.com/oci-pipeline/oci/image/store"
 	"github.com/oci-pipeline/oci/runtime"
@@ -182,7 +183,8 @@ func (r *imageRun) create(ctx context.Context, o convert.Options) (*runtime.Cont
 
 // convert makes the config and writes it as the container's bundle, with the record.
 func (r *imageRun) convert(o convert.Options) (err error) {
-	if o.Hostname == "" && o.UTS != "host" {
+	named := o.Hostname != ""
+	if !named && o.UTS != "host" {
 		o.Hostname = r.id[:min(len(r.id), maxHostname)]
 	}
 	if rootless() {
@@ -199,9 +201,13 @@ func (r *imageRun) convert(o convert.Options) (err error) {
 	if r.f.devices == devicesBind {
 		o.SpecMounts = append(o.SpecMounts, r.a.bindDevices(r.devices)...)
 	}
-	r.spec, err = convert.Spec(r.image.Config(), convert.NewRoot(r.root), o)
+	var marks []origin.Mark
+	r.spec, marks, err = convert.SpecWithOrigins(r.image.Config(), convert.NewRoot(r.root), o)
 	if err != nil {
 		return err
+	}
+	if !named {
+		marks = namedByID(marks)
 	}
 	if err := r.writeEtc(o.Network); err != nil {
 		return err
@@ -210,6 +216,9 @@ func (r *imageRun) convert(o convert.Options) (err error) {
 		return fmt.Errorf("run: %w", err)
 	}
 	if err := bundle.Write(r.dir.path, r.spec); err != nil {
+		return err
+	}
+	if err := origin.Write(r.dir.path, origin.Record{Image: r.name, Digest: r.image.Descriptor().Digest.String(), Marks: marks}); err != nil {
 		return err
 	}
 	rec := record{
