@@ -29,7 +29,7 @@ func (c *conversion) annotations() error {
 				continue
 			default:
 				return imageError("config.Labels", spec.ConversionImmutable,
-					fmt.Errorf("%w: %q; keep it with --labels allow, leave it out with --labels drop", ErrUnsafeLabel, key))
+					fmt.Errorf("%w: %q; keep it with --allow-annotations, leave it out with --drop-annotations", ErrUnsafeLabel, key))
 			}
 		}
 		all[key] = c.img.Config.Labels[key]

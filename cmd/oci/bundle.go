@@ -21,9 +21,9 @@ const rootfsDir = "rootfs"
 
 func bundleCommand(a *app) *cobra.Command {
 	var t transferFlags
-	var c convertFlags
+	c := convertFlags{export: true}
 	var owner ownerFlags
-	policy, labels := pullMissing, "refuse"
+	policy := pullMissing
 	cmd := &cobra.Command{
 		Use:   "bundle [flags] REF DIR [CMD...]",
 		Short: "Write a bundle of an image that any runtime can run",
@@ -44,9 +44,6 @@ func bundleCommand(a *app) *cobra.Command {
 			ctx, stop := interruptible(cmd.Context())
 			defer stop()
 			o, err := c.options(args[2:])
-			if err == nil {
-				o.ImageLabels, err = labelPolicy(labels)
-			}
 			if err != nil {
 				return err
 			}
@@ -74,23 +71,10 @@ func bundleCommand(a *app) *cobra.Command {
 	t.registerQuiet(cmd.Flags())
 	registerPull(cmd, &policy)
 	a.registerLimits(cmd.Flags())
-	cmd.Flags().StringVar(&labels, "labels", labels, "labels of the image that steer some runtime: `policy` refuse, drop or allow")
 	owner.register(cmd.Flags())
 	c.register(cmd.Flags())
 	cmd.Flags().BoolVarP(&c.o.Terminal, "tty", "t", false, "the process has a terminal")
 	return cmd
-}
-
-func labelPolicy(s string) (convert.LabelPolicy, error) {
-	switch s {
-	case "refuse":
-		return convert.RefuseUnsafe, nil
-	case "drop":
-		return convert.DropUnsafe, nil
-	case "allow":
-		return convert.AllowUnsafe, nil
-	}
-	return 0, usageErrorf(nil, "--labels: %q is none of refuse, drop, allow", s)
 }
 
 // bundle writes a whole bundle to dir, or nothing. The directory is for its owner only, as the files

@@ -21,6 +21,8 @@ type convertFlags struct {
 	entrypoint string
 	envFiles   []string
 	oomScore   int
+	export     bool // the config is for any runtime, not for this program's own: labels that steer one are refused
+	keep, drop bool // such labels
 	flags      *pflag.FlagSet
 }
 
@@ -50,6 +52,8 @@ func (c *convertFlags) registerFiles() {
 	f.StringArrayVar(&o.Devices, "device", nil, "add a device of the host: `host[:container][:rwm]`")
 	f.StringVar(&o.ShmSize, "shm-size", "", "`size` of /dev/shm (default 64m)")
 	f.StringArrayVar(&o.Annotations, "annotation", nil, "set an annotation: `NAME=value`")
+	f.BoolVar(&c.keep, "allow-annotations", false, "keep labels of the image that steer some runtime, as annotations (run and create do: oci acts on none)")
+	f.BoolVar(&c.drop, "drop-annotations", false, "leave out labels of the image that steer some runtime")
 	f.StringArrayVarP(&o.Labels, "label", "l", nil, "set a label, which becomes an annotation: `NAME[=value]`")
 }
 
@@ -87,12 +91,14 @@ func (c *convertFlags) options(args []string) (convert.Options, error) {
 	o := c.o
 	o.Args = args
 	o.LookupEnv = os.LookupEnv
-	o.ImageLabels = convert.AllowUnsafe
+	var err error
+	if o.ImageLabels, err = c.labelPolicy(); err != nil {
+		return o, err
+	}
 	if c.flags.Changed("oom-score-adj") {
 		o.OOMScoreAdj = &c.oomScore
 	}
 	if c.flags.Changed("entrypoint") {
-		var err error
 		if o.Entrypoint, err = convert.ParseEntrypoint(c.entrypoint); err != nil {
 			return o, err
 		}
@@ -105,6 +111,19 @@ func (c *convertFlags) options(args []string) (convert.Options, error) {
 		o.EnvFile = append(o.EnvFile, lines...)
 	}
 	return o, nil
+}
+
+// labelPolicy says what becomes of the image's labels on which some runtime acts (H-84).
+func (c *convertFlags) labelPolicy() (convert.LabelPolicy, error) {
+	switch {
+	case c.keep && c.drop:
+		return 0, usageErrorf(nil, "--allow-annotations and --drop-annotations exclude each other")
+	case c.drop:
+		return convert.DropUnsafe, nil
+	case c.keep || !c.export:
+		return convert.AllowUnsafe, nil
+	}
+	return convert.RefuseUnsafe, nil
 }
 
 func readLines(path string) ([]string, error) {

@@ -78,7 +78,7 @@ func TestH84_labels_act_on_no_host(t *testing.T) {
 	})
 	ref := s.Host + "/a/b:v"
 	out, err := program(t, home, "", "bundle", "-q", ref, filepath.Join(home, "refused"))
-	if err == nil || !strings.Contains(out, "--labels") || !strings.Contains(out, "IS-V5") {
+	if err == nil || !strings.Contains(out, "--allow-annotations") || !strings.Contains(out, "IS-V5") {
 		t.Errorf("bundle: %v: %s", err, out)
 	}
 	if _, err := os.Lstat(filepath.Join(home, "refused")); err == nil {
@@ -86,7 +86,7 @@ func TestH84_labels_act_on_no_host(t *testing.T) {
 	}
 	for policy, keys := range map[string]int{"drop": 0, "allow": 9} {
 		dir := filepath.Join(home, policy)
-		if out, err := program(t, home, "", "bundle", "-q", "--labels", policy, ref, dir); err != nil {
+		if out, err := program(t, home, "", "bundle", "-q", "--"+policy+"-annotations", ref, dir); err != nil {
 			t.Fatalf("%s: %v: %s", policy, err, out)
 		}
 		raw, err := os.ReadFile(filepath.Join(dir, "config.json"))
