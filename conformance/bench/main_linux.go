@@ -32,7 +32,7 @@ func main() {
 	}
 	var o options
 	flag.BoolVar(&o.quick, "quick", false, "few rounds: a rough answer in half a minute")
-	flag.StringVar(&o.only, "only", "", "comma-separated part of: run,create,fetch,pull,unpack,big,engines,image,link (link only if it is named)")
+	flag.StringVar(&o.only, "only", "", "comma-separated part of: run,create,fetch,pull,unpack,big,engines,image,bundle,link (link only if it is named)")
 	flag.StringVar(&o.oci, "oci", "bin/oci", "the binary to measure")
 	flag.StringVar(&o.images, "images", "", "OCI layouts (default $OCI_TEST_IMAGES, then .cache/images)")
 	flag.Parse()
@@ -101,6 +101,7 @@ func (o options) measure(ctx context.Context) error {
 		{name: "big", make: bigWorks},
 		{name: "engines", make: engineWorks},
 		{name: "image", make: imageWorks},
+		{name: "bundle", make: bundleWorks},
 		{name: "link", make: linkWorks, long: true},
 	}
 	t := &table{out: os.Stdout}
