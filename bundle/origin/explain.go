@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/oci-pipeline/oci/bundle"
+	"github.com/oci-pipeline/oci/bundle/internal/rawjson"
 )
 
 // Finding is a part of config.json as it is now, and where it comes from.
@@ -65,32 +66,32 @@ func ExplainForeign(config []byte) ([]Finding, error) {
 		return nil, err
 	}
 	var found []Finding
-	err = compare("", root, &ours, &found)
+	err = compare("", root, ours, &found)
 	return found, err
 }
 
 // compare goes down as long as only parts are the same.
-func compare(pointer string, v value, ours *value, found *[]Finding) error {
-	if ours != nil && v.digest() == ours.digest() {
-		*found = append(*found, Finding{Pointer: pointer, From: Default, Name: "the same by default", Value: v.compact()})
+func compare(pointer string, v rawjson.Value, ours rawjson.Value, found *[]Finding) error {
+	if ours != nil && digest(v) == digest(ours) {
+		*found = append(*found, Finding{Pointer: pointer, From: Default, Name: "the same by default", Value: v.Compact()})
 		return nil
 	}
-	members, err := v.members()
+	members, err := v.Members()
 	if err != nil {
 		return err
 	}
 	if len(members) == 0 || ours == nil && strings.Count(pointer, "/") > 1 {
-		*found = append(*found, Finding{Pointer: pointer, From: Unknown, Value: v.compact()})
+		*found = append(*found, Finding{Pointer: pointer, From: Unknown, Value: v.Compact()})
 		return nil
 	}
-	var usual []member
+	var usual []rawjson.Member
 	if ours != nil {
-		if usual, err = ours.members(); err != nil {
+		if usual, err = ours.Members(); err != nil {
 			return err
 		}
 	}
 	for _, m := range members {
-		if err := compare(pointer+"/"+Escape(m.key), m.value, like(usual, m, v.isList()), found); err != nil {
+		if err := compare(pointer+"/"+Escape(m.Key), m.Value, like(usual, m, v.IsList()), found); err != nil {
 			return err
 		}
 	}
@@ -98,10 +99,10 @@ func compare(pointer string, v value, ours *value, found *[]Finding) error {
 }
 
 // like finds the member that m is to be compared with: of a list, one that is equal, wherever it stands.
-func like(usual []member, m member, isList bool) *value {
+func like(usual []rawjson.Member, m rawjson.Member, isList bool) rawjson.Value {
 	for i := range usual {
-		if !isList && usual[i].key == m.key || isList && usual[i].digest() == m.digest() {
-			return &usual[i].value
+		if !isList && usual[i].Key == m.Key || isList && digest(usual[i].Value) == digest(m.Value) {
+			return usual[i].Value
 		}
 	}
 	return nil
@@ -115,21 +116,21 @@ type explainer struct {
 	found []Finding
 }
 
-func (x *explainer) walk(pointer string, v value) error {
+func (x *explainer) walk(pointer string, v rawjson.Value) error {
 	if x.inner[pointer] {
-		members, err := v.members()
+		members, err := v.Members()
 		if err != nil {
 			return err
 		}
 		var same map[int]Entry
-		if v.isList() {
+		if v.IsList() {
 			same = x.match(pointer, members)
 		}
 		for i, m := range members {
-			at := pointer + "/" + Escape(m.key)
+			at := pointer + "/" + Escape(m.Key)
 			if e, ok := same[i]; ok {
-				x.tell(at, m.value, e.From, e.Name, e.Pointer)
-			} else if err := x.walk(at, m.value); err != nil {
+				x.tell(at, m.Value, e.From, e.Name, e.Pointer)
+			} else if err := x.walk(at, m.Value); err != nil {
 				return err
 			}
 		}
@@ -138,7 +139,7 @@ func (x *explainer) walk(pointer string, v value) error {
 		}
 	}
 	switch e, ok := x.kept[pointer]; {
-	case ok && e.Digest == v.digest():
+	case ok && e.Digest == digest(v):
 		x.tell(pointer, v, e.From, e.Name, e.Pointer)
 	case ok && !x.seen[pointer]:
 		x.tell(pointer, v, Edited, e.was(), e.Pointer)
@@ -150,10 +151,10 @@ func (x *explainer) walk(pointer string, v value) error {
 
 // match finds the elements of a list again by what they hold, wherever they stand now. They are seen then, so that an
 // element of another value in an old place is not taken for an edit of what only moved.
-func (x *explainer) match(list string, members []member) map[int]Entry {
+func (x *explainer) match(list string, members []rawjson.Member) map[int]Entry {
 	same := make(map[int]Entry)
 	for i, m := range members {
-		sum := m.digest()
+		sum := digest(m.Value)
 		at := slices.IndexFunc(x.moved[list], func(e Entry) bool { return e.Digest == sum && !x.seen[e.Pointer] })
 		if at >= 0 {
 			same[i] = x.moved[list][at]
@@ -163,9 +164,9 @@ func (x *explainer) match(list string, members []member) map[int]Entry {
 	return same
 }
 
-func (x *explainer) tell(pointer string, v value, from Kind, name, kept string) {
+func (x *explainer) tell(pointer string, v rawjson.Value, from Kind, name, kept string) {
 	x.seen[kept] = true
-	x.found = append(x.found, Finding{Pointer: pointer, From: from, Name: name, Value: v.compact()})
+	x.found = append(x.found, Finding{Pointer: pointer, From: from, Name: name, Value: v.Compact()})
 }
 
 // was describes what an edited value came from.

@@ -1,10 +1,10 @@
 package origin
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"strconv"
 	"strings"
+
+	"github.com/oci-pipeline/oci/bundle/internal/rawjson"
 )
 
 // Kind is where a value comes from.
@@ -61,33 +61,27 @@ type tracer struct {
 	entries []Entry
 }
 
-func (t *tracer) walk(pointer string, v value, m Mark) error {
+func (t *tracer) walk(pointer string, v rawjson.Value, m Mark) error {
 	if own, ok := t.marks[pointer]; ok {
 		m = own
 	}
-	var members []member
+	var members []rawjson.Member
 	if t.inner[pointer] {
 		var err error
-		if members, err = v.members(); err != nil {
+		if members, err = v.Members(); err != nil {
 			return err
 		}
 	}
 	if len(members) == 0 {
-		t.entries = append(t.entries, Entry{pointer, m.Kind, m.Name, v.digest()})
+		t.entries = append(t.entries, Entry{pointer, m.Kind, m.Name, digest(v)})
 		return nil
 	}
 	for _, inner := range members {
-		if err := t.walk(pointer+"/"+Escape(inner.key), inner.value, m); err != nil {
+		if err := t.walk(pointer+"/"+Escape(inner.Key), inner.Value, m); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// digest is short: it tells a change, and protects from nothing.
-func (v value) digest() string {
-	sum := sha256.Sum256(v.compact())
-	return hex.EncodeToString(sum[:8])
 }
 
 // Escape writes a key or an index as a reference token of a JSON pointer.
