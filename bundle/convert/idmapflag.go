@@ -82,7 +82,6 @@ func (c *conversion) mapIDs(f *mountFlag, m *specs.Mount) error {
 	if f.idmap == nil {
 		return nil
 	}
-	m.Options = append(m.Options, "idmap")
 	if len(f.idmap.uids) == 0 {
 		switch {
 		case !c.has(specs.UserNamespace):

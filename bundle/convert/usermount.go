@@ -15,6 +15,8 @@ type Volume struct {
 	Destination string // in the container: absolute, without ".."
 	Subpath     string // of the volume, a relative path that is to be mounted in place of the whole; "" is the whole
 	NoCopy      bool   // it is not to be filled from the image
+	// UIDMappings and GIDMappings are those of its mount, if that has any: ids of the volume (ContainerID) to ids of the host.
+	UIDMappings, GIDMappings []specs.LinuxIDMapping
 }
 
 // ImageMount is what Options.ImageDir is asked for.
@@ -90,12 +92,15 @@ func (c *conversion) userMounts() ([]specs.Mount, error) {
 
 func (c *conversion) userMount(f *mountFlag) (specs.Mount, error) {
 	m := specs.Mount{Destination: f.target}
-	var err error
+	err := c.mapIDs(f, &m)
+	if err != nil {
+		return m, err
+	}
 	switch f.kind {
 	case kindBind:
 		m.Source, err = f.hostPath()
 	case kindVolume:
-		m.Source, err = c.userVolume(f)
+		m.Source, err = c.userVolume(f, m)
 	case kindImage:
 		m.Source, err = c.userImage(f)
 	default:
@@ -118,19 +123,22 @@ func (c *conversion) userMount(f *mountFlag) (specs.Mount, error) {
 		m.Options = append(m.Options, "ro")
 	}
 	m.Options = append(m.Options, f.attributes...)
-	if f.chown {
-		if err := c.giveToUser(f, m.Source); err != nil {
-			return m, err
-		}
+	if f.idmap != nil {
+		m.Options = append(m.Options, "idmap")
 	}
-	return m, c.mapIDs(f, &m)
+	if f.chown {
+		err = c.giveToUser(f, m.Source)
+	}
+	return m, err
 }
 
-func (c *conversion) userVolume(f *mountFlag) (string, error) {
+func (c *conversion) userVolume(f *mountFlag, m specs.Mount) (string, error) {
 	if c.o.VolumeDir == nil {
 		return "", f.usage("there is no place for volumes here; give the path of a directory")
 	}
-	dir, err := c.o.VolumeDir(Volume{Name: f.source, Destination: f.target, Subpath: f.subpath, NoCopy: f.noCopy})
+	dir, err := c.o.VolumeDir(Volume{
+		Name: f.source, Destination: f.target, Subpath: f.subpath, NoCopy: f.noCopy, UIDMappings: m.UIDMappings, GIDMappings: m.GIDMappings,
+	})
 	if err != nil {
 		return "", &UsageError{Flag: f.flag, Value: f.value, Err: err}
 	}

@@ -72,6 +72,7 @@ func (b *bundleFiles) volume(ctx context.Context, v convert.Volume) (string, err
 	if v.NoCopy {
 		seed.Root = nil
 	}
+	seed.UIDMap, seed.GIDMap = reversed(v.UIDMappings), reversed(v.GIDMappings)
 	b.named[name] = true
 	return name, volume.Fill(ctx, filepath.Join(b.dir, name), seed)
 }

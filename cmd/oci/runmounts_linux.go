@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-pipeline/oci/bundle/convert"
@@ -105,6 +106,9 @@ func (r *imageRun) volumeDir(ctx context.Context, v convert.Volume) (string, err
 	if v.NoCopy {
 		seed.Root = nil
 	}
+	seed.UIDMap, seed.GIDMap = reversed(v.UIDMappings), reversed(v.GIDMappings)
+	ctx, stop := interruptible(ctx) // much may be copied
+	defer stop()
 	info, err := s.Use(ctx, volume.Request{Name: v.Name, User: r.id, Seed: seed})
 	if err != nil {
 		return "", err
@@ -122,6 +126,15 @@ func (r *imageRun) volumeDir(ctx context.Context, v convert.Volume) (string, err
 	defer data.Close()
 	// By a descriptor: a container that has the volume may put a link there meanwhile (CVE-2021-25741).
 	return filepath.Join(info.Path, v.Subpath), r.giveBelow(data, v.Subpath, v.Destination)
+}
+
+// reversed are maps from ids of the host to those of a source that is mounted with maps.
+func reversed(maps []specs.LinuxIDMapping) []unpack.IDMap {
+	var list []unpack.IDMap
+	for _, m := range maps {
+		list = append(list, unpack.IDMap{ContainerID: m.HostID, HostID: m.ContainerID, Size: m.Size})
+	}
+	return list
 }
 
 // giveBelow gives the container what is at a path below a directory, links followed inside it.

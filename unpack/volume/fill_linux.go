@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/oci-pipeline/oci/unpack"
 	"github.com/oci-pipeline/oci/unpack/snapshot"
 )
 
@@ -20,6 +21,9 @@ type Seed struct {
 	Destination string   // of the volume in it
 	// UID and GID own a volume that begins empty.
 	UID, GID int
+	// UIDMap and GIDMap give ids that the root file system shows (ContainerID) to others (HostID) on disk, for a volume that is
+	// mounted with a map; both or neither.
+	UIDMap, GIDMap []unpack.IDMap
 }
 
 // modeEmpty is the mode of a volume that begins empty, as Docker has it.
@@ -45,12 +49,17 @@ func fill(ctx context.Context, dir string, s Seed) error {
 		return err
 	}
 	if from == nil {
-		return errors.Join(os.Lchown(dir, s.UID, s.GID), os.Chmod(dir, modeEmpty))
+		uid, okU := unpack.DiskID(s.UIDMap, uint32(s.UID))
+		gid, okG := unpack.DiskID(s.GIDMap, uint32(s.GID))
+		if !okU || !okG {
+			return fmt.Errorf("%w: %d:%d is in no range of the map of the mount", unpack.ErrOwner, s.UID, s.GID)
+		}
+		return errors.Join(os.Lchown(dir, int(uid), int(gid)), os.Chmod(dir, modeEmpty))
 	}
 	defer from.Close()
 	// By its descriptor, and as "." in it: a name would be looked up again, and a link is not followed.
 	open := filepath.Join("/proc/self/fd", strconv.Itoa(int(from.Fd()))) + "/."
-	_, err = snapshot.Copy(ctx, dir, snapshot.CopyOptions{Layers: []string{open}})
+	_, err = snapshot.Copy(ctx, dir, snapshot.CopyOptions{Layers: []string{open}, UIDMap: s.UIDMap, GIDMap: s.GIDMap})
 	return err
 }
 
