@@ -23,6 +23,9 @@ func (f *Failure) Error() string {
 		name = "step " + strconv.Itoa(f.Step)
 	}
 	s := name + ": " + f.Errno.Error()
+	if f.Call == "move_mount" && (f.Errno == unix.EINVAL || f.Errno == unix.ENOTDIR) {
+		s += "; what is mounted and the place for it must both be directories, or neither"
+	}
 	if f.Pointer != "" {
 		s += " (config.json: " + f.Pointer + ")"
 	}
