@@ -162,7 +162,11 @@ func (c *creation) copiedUp(ctx context.Context, m plan.OutsideMount) (fd int, e
 	if c.rt.copyTree == nil {
 		return -1, fmt.Errorf("tmpcopyup: %w: nothing is there that copies files", errors.ErrUnsupported)
 	}
-	if fd, err = newTmpfs(m); err != nil {
+	owned := m
+	if err := c.ownTmpfs(&owned); err != nil {
+		return -1, err
+	}
+	if fd, err = newTmpfs(owned, c.Spec.Mounts[m.Index].Source); err != nil {
 		return -1, err
 	}
 	tmpfs := os.NewFile(uintptr(fd), "tmpfs")
@@ -205,13 +209,50 @@ func (c *creation) copyUp(ctx context.Context, m plan.OutsideMount, tmpfs *os.Fi
 	return nil
 }
 
+// ownTmpfs gives a tmpfs to the container's root, or to the owner that its options say, by their ids on the host: mounted in the container's
+// user namespace it would belong to them.
+func (c *creation) ownTmpfs(m *plan.OutsideMount) error {
+	if !ownNamespace(c.Spec, specs.UserNamespace) {
+		return nil
+	}
+	for _, key := range []struct {
+		name string
+		maps []specs.LinuxIDMapping
+	}{{"uid=", c.Spec.Linux.UIDMappings}, {"gid=", c.Spec.Linux.GIDMappings}} {
+		id := uint64(0)
+		data := m.Data[:0:0]
+		for _, d := range m.Data {
+			value, is := strings.CutPrefix(d, key.name)
+			if !is {
+				data = append(data, d)
+				continue
+			}
+			var err error
+			if id, err = strconv.ParseUint(value, 10, 32); err != nil {
+				return fmt.Errorf("%w: option %s of a tmpfs", ErrConfig, d)
+			}
+		}
+		host, ok := hostID(key.maps, uint32(id))
+		if !ok {
+			return fmt.Errorf("%w: %s%d of a tmpfs is not mapped in the user namespace", ErrConfig, key.name, id)
+		}
+		m.Data = append(data, key.name+strconv.Itoa(host))
+	}
+	return nil
+}
+
 // newTmpfs mounts a tmpfs nowhere.
-func newTmpfs(m plan.OutsideMount) (int, error) {
+func newTmpfs(m plan.OutsideMount, source string) (int, error) {
 	ctx, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return -1, fmt.Errorf("open a tmpfs: %w", err)
 	}
 	defer unix.Close(ctx)
+	if source != "" {
+		if err := unix.FsconfigSetString(ctx, "source", source); err != nil {
+			return -1, fmt.Errorf("name the source of a tmpfs: %w", err)
+		}
+	}
 	for _, d := range m.Data {
 		if key, value, has := strings.Cut(d, "="); has {
 			err = unix.FsconfigSetString(ctx, key, value)

@@ -146,6 +146,32 @@ func TestTmpCopyUp(t *testing.T) {
 	}
 }
 
+// TestTmpCopyUpInUserNamespace: it belongs to the container's root, or to whom the options say.
+func TestTmpCopyUpInUserNamespace(t *testing.T) {
+	dir, s := bundle(t)
+	withUserns(t, dir, s)
+	if err := os.Chown(filepath.Join(dir, "rootfs/etc"), 100005, 100006); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range [][2]string{{"/new", "tmpcopyup"}, {"/etc", "tmpcopyup"}, {"/tmp", "tmpcopyup,uid=7,gid=8"}, {"/root", "tmpcopyup,uid=70000"}} {
+		s.Mounts = append(s.Mounts, specs.Mount{Destination: m[0], Type: "tmpfs", Source: "tmpfs", Options: strings.Split(m[1], ",")})
+	}
+	r, err := Open(Options{Root: filepath.Join(t.TempDir(), "state"), CopyTree: func(ctx context.Context, from, to *os.File) error {
+		return exec.CommandContext(ctx, "cp", "-a", "/proc/"+pid(from)+"/.", "/proc/"+pid(to)+"/").Run()
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := run(t, r, dir, s, "/bin/true"); err == nil || !strings.Contains(err.Error(), "uid=70000") {
+		t.Errorf("an id that is not mapped: %v", err)
+	}
+	s.Mounts = s.Mounts[:len(s.Mounts)-1]
+	out, _, err := run(t, r, dir, s, "/bin/stat", "-c", "%n %u:%g", "/new", "/etc", "/tmp")
+	if err != nil || out != "/new 0:0\n/etc 5:6\n/tmp 7:8\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
 func pid(f *os.File) string {
 	return strings.Join([]string{strconv.Itoa(os.Getpid()), "fd", strconv.Itoa(int(f.Fd()))}, "/")
 }
