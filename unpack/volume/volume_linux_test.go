@@ -122,8 +122,13 @@ func TestH16_destinations(t *testing.T) {
 		destination string
 		err         error
 	}{
-		{"/var/outside", nil}, {"/elsewhere", nil}, {"/../../out", nil}, {"/missing/deep", nil},
-		{"/plain", ErrDestination}, {"/plain/below", ErrDestination}, {"/loop", unix.ELOOP},
+		{"/var/outside", nil},
+		{"/elsewhere", nil},
+		{"/../../out", nil},
+		{"/missing/deep", nil},
+		{"/plain", ErrDestination},
+		{"/plain/below", ErrDestination},
+		{"/loop", unix.ELOOP},
 	} {
 		v, err := s.Use(context.Background(), Request{Name: "x", Seed: Seed{Root: r, Destination: tt.destination}})
 		if !errors.Is(err, tt.err) {
