@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/oci-pipeline/oci/bundle/origin"
 )
 
 // withFiles lets volumes and images be given, and tells which were asked for.
@@ -198,5 +200,47 @@ func TestMountListings(t *testing.T) {
 	want := []BindSource{{"--mount", o.Mounts[3], "/x"}, {"--volume", "/y:/5", "/y"}}
 	if err != nil || !slices.Equal(sources, want) {
 		t.Error(sources, err)
+	}
+}
+
+// TestVolumesFrom: the mounts of another container, where the user mounts nothing else.
+func TestVolumesFrom(t *testing.T) {
+	o := plain()
+	o.Volumes, o.VolumesFrom = []string{"/mine:/a"}, []string{"one", "two:ro"}
+	if _, err := Spec(imageOf(""), testRoot(), o); !errors.Is(err, ErrUsage) {
+		t.Errorf("without containers: %v", err)
+	}
+	o.MountsOf = func(id string) ([]specs.Mount, error) {
+		if id == "none" {
+			return nil, os.ErrNotExist
+		}
+		bind := func(dest string) specs.Mount {
+			return specs.Mount{Destination: dest, Type: "bind", Source: "/of/" + id, Options: []string{"rbind", "rprivate"}}
+		}
+		return []specs.Mount{bind("/a"), bind("/b"), bind("/" + id)}, nil
+	}
+	s, marks, err := SpecWithOrigins(imageOf(""), testRoot(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for i, m := range s.Mounts {
+		if m.Type == "bind" {
+			got = append(got, m.Destination+" "+m.Source+" "+strings.Join(m.Options[2:], ","))
+			from := slices.IndexFunc(marks, func(k origin.Mark) bool { return k.Pointer == origin.At("/mounts", i) })
+			if want := map[bool]string{true: "--volume", false: "--volumes-from"}[m.Destination == "/a"]; from < 0 || marks[from].Name != want {
+				t.Errorf("%s does not come from %s", m.Destination, want)
+			}
+		}
+	}
+	if want := []string{"/a /mine ", "/b /of/one ", "/one /of/one ", "/two /of/two ro"}; !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	for _, bad := range []string{"none", "one:what"} {
+		o.VolumesFrom = []string{bad}
+		var e *UsageError
+		if _, err := Spec(imageOf(""), testRoot(), o); !errors.As(err, &e) || e.Value != bad {
+			t.Errorf("%s: %v", bad, err)
+		}
 	}
 }

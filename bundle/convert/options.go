@@ -48,7 +48,10 @@ type Options struct {
 	// VolumeDir supplies the directory of a volume: of a named one, or of one without a name
 	// (Config.Volumes, --volume /dst), filled from the image if it is new. It is a path of the host, or one relative to
 	// the bundle. Nil: volumes of the image stay directories of the root file system, and --volume with a name is an error.
-	VolumeDir func(Volume) (string, error)
+	VolumeDir   func(Volume) (string, error)
+	VolumesFrom []string // --volumes-from CONTAINER[:ro|rw]
+	// MountsOf gives the volumes and directories of the host that a container has mounted, for --volumes-from. Nil: that is an error.
+	MountsOf func(container string) ([]specs.Mount, error)
 	// ImageDir supplies the directory of the files of an image, likewise. Nil: --mount type=image is an error.
 	ImageDir func(ImageMount) (string, error)
 	// Chown gives a file or directory of the host, and all below it, to an owner: the U of --volume and --mount. It is called last,

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -86,6 +87,35 @@ func (c *conversion) userMounts() ([]specs.Mount, error) {
 			return nil, err
 		}
 		out = append(out, m)
+	}
+	return c.mountsFrom(out)
+}
+
+// mountsFrom adds to mounts those that other containers have, where nothing else is mounted.
+func (c *conversion) mountsFrom(out []specs.Mount) ([]specs.Mount, error) {
+	const flag = "--volumes-from"
+	for _, value := range c.o.VolumesFrom {
+		id, options, _ := strings.Cut(value, ":")
+		switch {
+		case c.o.MountsOf == nil:
+			return nil, usage(flag, value, "there are no containers here")
+		case !slices.Contains([]string{"", "ro", "rw", "z", "Z"}, options):
+			return nil, usage(flag, value, "want CONTAINER[:ro], not %q", options)
+		}
+		mounts, err := c.o.MountsOf(id)
+		if err != nil {
+			return nil, &UsageError{Flag: flag, Value: value, Err: err}
+		}
+		for _, m := range mounts {
+			if mountsAt(out, m.Destination) {
+				continue
+			}
+			if options == "ro" {
+				m.Options = append(slices.Clone(m.Options), "ro")
+			}
+			out = append(out, m)
+			c.from = append(c.from, path.Clean(m.Destination))
+		}
 	}
 	return out, nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/oci-pipeline/oci/runtime"
 )
@@ -36,6 +37,7 @@ type record struct {
 	// Mounted are those of images that it has mounted.
 	Mounted []digest.Digest `json:"mounted,omitempty"`
 	Volumes []string        `json:"volumes,omitempty"` // of the store, by name
+	Shared  []specs.Mount   `json:"shared,omitempty"`  // what --volumes-from takes: its volumes, and directories of the host
 }
 
 // exitRecord is containers/<id>/exit.json, written when the container has ended.

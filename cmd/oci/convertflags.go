@@ -49,6 +49,7 @@ func (c *convertFlags) registerFiles() {
 	f.StringArrayVar(&o.Tmpfs, "tmpfs", nil, "mount a tmpfs: `dir[:options]`")
 	f.StringArrayVar(&o.Mounts, "mount", nil, "mount: `type=bind|volume|tmpfs|image,source=a,target=/b[,readonly][,...]`")
 	f.StringArrayVarP(&o.Volumes, "volume", "v", nil, "mount a directory of the host, or a volume: `[source:]dir[:options]`")
+	f.StringArrayVar(&o.VolumesFrom, "volumes-from", nil, "mount what a container of an image has mounted: `ID[:ro]`")
 	f.StringArrayVar(&o.Devices, "device", nil, "add a device of the host: `host[:container][:rwm]`")
 	f.StringVar(&o.ShmSize, "shm-size", "", "`size` of /dev/shm (default 64m)")
 	f.StringArrayVar(&o.Annotations, "annotation", nil, "set an annotation: `NAME=value`")

@@ -8,6 +8,7 @@ func mountsTopic(*app) *cobra.Command {
 
   -v, --volume [SOURCE:]DIR[:OPTIONS]   SOURCE with a slash is a path of the host, else the name of a volume
   --tmpfs DIR[:OPTIONS]                 memory, for what need not be kept
+  --volumes-from ID[:ro]                what another container has: its volumes, and directories of the host
   --mount KEY=VALUE,...                 all there is; a value with a comma is quoted as in CSV
 
 Keys of --mount:

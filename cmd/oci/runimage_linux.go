@@ -223,7 +223,7 @@ func (r *imageRun) convert(o convert.Options) (err error) {
 	}
 	rec := record{
 		ID: r.id, Image: r.name, Digest: r.image.Descriptor().Digest.String(), Command: r.spec.Process.Args,
-		Created: time.Now().UTC(), Remove: r.f.remove, StopSignal: r.stopSignal(), Storage: r.storage, Volumes: r.mounts.volumes,
+		Created: time.Now().UTC(), Remove: r.f.remove, StopSignal: r.stopSignal(), Storage: r.storage, Volumes: r.mounts.volumes, Shared: r.sharedMounts(o),
 	}
 	for _, l := range r.image.Layers() {
 		rec.Layers = append(rec.Layers, l.DiffID)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/oci-pipeline/oci/bundle/convert"
 	"github.com/oci-pipeline/oci/image"
+	"github.com/oci-pipeline/oci/runtime"
 	"github.com/oci-pipeline/oci/unpack"
 	"github.com/oci-pipeline/oci/unpack/snapshot"
 	"github.com/oci-pipeline/oci/unpack/volume"
@@ -28,6 +29,7 @@ const imagesDir = "images"
 // runMounts are the mounts of one run of an image that need the store.
 type runMounts struct {
 	volumes []string                // that the container has, by name
+	paths   []string                // of volumes, and of what --volumes-from shared
 	images  map[string]mountedImage // by what the user calls them
 	given   map[string]*os.File     // detached mounts, by destination
 	count   int                     // of images that are mounted
@@ -92,13 +94,70 @@ func (r *imageRun) supply(ctx context.Context, o *convert.Options) {
 	o.VolumeDir = func(v convert.Volume) (string, error) { return r.volumeDir(ctx, v) }
 	o.ImageDir = func(m convert.ImageMount) (string, error) { return r.imageDir(ctx, m) }
 	o.Chown = chownTree
+	o.MountsOf = func(id string) ([]specs.Mount, error) { return r.mountsOf(ctx, id) }
+}
+
+// sharedMounts are those that --volumes-from takes from this container: not parts of volumes, which are no paths.
+func (r *imageRun) sharedMounts(o convert.Options) []specs.Mount {
+	paths := map[string]bool{}
+	sources, _ := convert.BindSources(o) // what it refuses was refused before
+	for _, s := range sources {
+		paths[s.Path] = true
+	}
+	for _, p := range r.mounts.paths {
+		paths[p] = true
+	}
+	var shared []specs.Mount
+	for _, m := range r.spec.Mounts {
+		if m.Type == "bind" && paths[m.Source] && r.mounts.given[path.Clean(m.Destination)] == nil {
+			shared = append(shared, m)
+		}
+	}
+	return shared
+}
+
+// mountsOf gives what a container of an image has mounted, and takes its volumes for this one too.
+func (r *imageRun) mountsOf(ctx context.Context, arg string) ([]specs.Mount, error) {
+	id, err := r.a.fullID(arg)
+	if err != nil {
+		return nil, err
+	}
+	dir, made := r.a.madeFromImage(id)
+	if !made {
+		return nil, fmt.Errorf("container %s: %w", arg, runtime.ErrNotExist)
+	}
+	var rec record
+	if err := dir.load(recordFile, &rec); err != nil {
+		return nil, err
+	}
+	for _, name := range rec.Volumes {
+		if _, err := r.takeVolume(ctx, volume.Request{Name: name, User: r.id}); err != nil {
+			return nil, err
+		}
+	}
+	for _, m := range rec.Shared {
+		r.mounts.paths = append(r.mounts.paths, m.Source)
+	}
+	return rec.Shared, nil
+}
+
+// takeVolume takes a volume of the store for this container.
+func (r *imageRun) takeVolume(ctx context.Context, request volume.Request) (volume.Info, error) {
+	s, err := r.a.openVolumes()
+	if err != nil {
+		return volume.Info{}, err
+	}
+	ctx, stop := interruptible(ctx) // much may be copied
+	defer stop()
+	info, err := s.Use(ctx, request)
+	if err == nil && !slices.Contains(r.mounts.volumes, info.Name) {
+		r.mounts.volumes = append(r.mounts.volumes, info.Name)
+		r.mounts.paths = append(r.mounts.paths, info.Path)
+	}
+	return info, err
 }
 
 func (r *imageRun) volumeDir(ctx context.Context, v convert.Volume) (string, error) {
-	s, err := r.a.openVolumes()
-	if err != nil {
-		return "", err
-	}
 	seed := volume.Seed{Root: r.root, Destination: v.Destination}
 	if uid, gid, ok := r.rootIDs(); ok {
 		seed.UID, seed.GID = uid, gid
@@ -107,14 +166,9 @@ func (r *imageRun) volumeDir(ctx context.Context, v convert.Volume) (string, err
 		seed.Root = nil
 	}
 	seed.UIDMap, seed.GIDMap = reversed(v.UIDMappings), reversed(v.GIDMappings)
-	ctx, stop := interruptible(ctx) // much may be copied
-	defer stop()
-	info, err := s.Use(ctx, volume.Request{Name: v.Name, User: r.id, Seed: seed})
+	info, err := r.takeVolume(ctx, volume.Request{Name: v.Name, User: r.id, Seed: seed})
 	if err != nil {
 		return "", err
-	}
-	if !slices.Contains(r.mounts.volumes, info.Name) {
-		r.mounts.volumes = append(r.mounts.volumes, info.Name)
 	}
 	if v.Subpath == "" {
 		return info.Path, nil
