@@ -113,6 +113,34 @@ func TestRSMT3_recursiveReadOnly(t *testing.T) {
 	}
 }
 
+// TestCVE201916884_links: no link of the image leads a mount into /proc, not even one to a /proc that is made first; who names a place
+// in /proc gets it.
+func TestCVE201916884_links(t *testing.T) {
+	for _, tt := range []struct{ link, to, destination, why string }{
+		{"x", "proc", "/x", "a link leads it into /proc"},
+		{"x", "/proc", "/x/sys", "a link leads it into /proc"},
+		{"x", "../../proc/self", "/x/attr", "a link leads it into /proc"},
+		{"x", "tmp", "/x", ""},
+		{"x", "tmp", "/proc/fs", ""},
+	} {
+		for _, kind := range []string{"bind", "tmpfs"} {
+			dir, s := bundle(t)
+			if err := errors.Join(os.Remove(filepath.Join(dir, "rootfs/proc")), os.Symlink(tt.to, filepath.Join(dir, "rootfs", tt.link))); err != nil {
+				t.Fatal(err)
+			}
+			m := specs.Mount{Destination: tt.destination, Type: kind, Source: "tmpfs"}
+			if kind == "bind" {
+				m.Source, m.Options = sources(t, dir), []string{"bind"}
+			}
+			s.Mounts = append(s.Mounts, m)
+			_, _, err := run(t, open(t), dir, s, "/bin/true")
+			if (err == nil) != (tt.why == "") || err != nil && !strings.Contains(err.Error(), tt.why) {
+				t.Errorf("%s at %s, %s -> %s: %v", kind, tt.destination, tt.link, tt.to, err)
+			}
+		}
+	}
+}
+
 // TestTmpCopyUp: a tmpfs begins with the files that it covers, and what is written there stays there.
 func TestTmpCopyUp(t *testing.T) {
 	dir, s := bundle(t)

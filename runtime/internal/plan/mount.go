@@ -256,10 +256,31 @@ func (c *compiler) remount(dest string, o mountOptions) error {
 // attach puts the detached mount fd at dest, which is made if it is missing.
 func (c *compiler) attach(fd Slot, dest string, kind FileKind, strict bool) {
 	at := c.destination(dest, kind, strict)
+	if !strict {
+		c.notInProc(at, dest)
+	}
 	c.add("mount /"+dest, "move_mount", unix.SYS_MOVE_MOUNT, slot(fd), text(""), slot(at), text(""),
 		imm(unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH, "F_EMPTY_PATH|T_EMPTY_PATH"))
 	c.close(at)
 }
+
+// notInProc refuses a place that a link of the image puts into /proc: a volume there would pass for the kernel's files, which are
+// read and written to protect the container (CVE-2019-16884). Who names a place below /proc means it. /dev and /sys, where
+// the default mounts are, are left alone.
+func (c *compiler) notInProc(at Slot, dest string) {
+	top, _, _ := strings.Cut(dest, "/")
+	if top == "proc" || top == "dev" || top == "sys" {
+		return
+	}
+	fs, good := c.newBuffer("statfs", statfsSize), c.label("place")
+	c.add("ask what file system /"+dest+" is on", "fstatfs", unix.SYS_FSTATFS, slot(at), addr(fs))
+	c.add("is it no procfs?", "jump_if_not_equal", NrJumpNotEqual, slot(fs), imm(^uint64(0), "all"), imm(unix.PROC_SUPER_MAGIC, "PROC_SUPER_MAGIC"), target(good))
+	c.fail("mount /"+dest+": a link leads it into /proc", num(int(unix.ELOOP)))
+	c.land(good)
+}
+
+// statfsSize is enough for a struct statfs, whose first word is the type.
+const statfsSize = 128
 
 // rootRelative is a path of the container without leading slash and without "..", "" for the root.
 func rootRelative(p string) string { return strings.TrimPrefix(path.Clean("/"+p), "/") }
