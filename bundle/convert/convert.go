@@ -47,7 +47,7 @@ type conversion struct {
 	users  users // the user database, read once
 	named  int   // devices of the config that flags named; the others are the host's, for a privileged container
 	chown  []func() error
-	from   []string // destinations of mounts of --volumes-from
+	from   map[string]string // which flag made the mount at a destination, where it is not the one that names it
 }
 
 // step sets some fields of the config.

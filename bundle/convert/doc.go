@@ -18,8 +18,8 @@
 //   - --mount, --volume and --tmpfs take what Docker and podman take, and are parsed whole before the first
 //     directory is asked for. Where the two differ: "ro" is not recursive ("rro" and bind-recursive=readonly
 //     are), as podman and every runtime has it; a tmpfs begins empty (tmpcopyup is an option), as with Docker;
-//     a source that is not there is not made, as with podman. z, Z and relabel have no effect, and there is no
-//     overlay of a directory (O). Who calls supplies what only it has (VolumeDir, ImageDir, Chown).
+//     a source that is not there is not made, as with podman. z, Z and relabel have no effect. Who calls
+//     supplies what only it has (VolumeDir, ImageDir, OverlayDir, MountsOf, Chown).
 //   - The version claimed is the lowest that the fields need (bundle.MinVersion): "1.0.2", or
 //     "1.1.0" with the default seccomp profile, whose errnoRet came with that version.
 //

@@ -26,6 +26,8 @@ type mountFlag struct {
 	noCopy               bool
 	subpath              string
 	writable             bool // of an image
+	overlay              bool // O: changes are kept apart
+	upper, work          string
 }
 
 // The kinds of mount that a flag can ask for.
@@ -259,8 +261,12 @@ func (f *mountFlag) parseVolume() error {
 			if err := f.setIDMap(v); err != nil {
 				return err
 			}
-		case o == "O" || hasValue && (key == "upperdir" || key == "workdir"):
-			return f.usage("O: no overlay is made of a directory; copy it to a volume")
+		case o == "O":
+			f.overlay = true
+		case hasValue && key == "upperdir":
+			f.upper = v
+		case hasValue && key == "workdir":
+			f.work = v
 		case !f.option(o):
 			return f.usage("unknown option %q", o)
 		}
@@ -316,6 +322,12 @@ func (f *mountFlag) checkKind() error {
 	switch {
 	case f.kind == kindVolume && !volumeName(f.source):
 		return f.usage("%q is no name of a volume: want letters, digits and _.-, the first no sign", f.source)
+	case f.overlay && !bind:
+		return f.usage("O is for directories of the host")
+	case f.overlay && (f.idmap != nil || f.chown):
+		return f.usage("O: neither with idmap nor with U")
+	case (f.upper == "") != (f.work == ""), f.upper != "" && (!f.overlay || !filepath.IsAbs(f.upper) || !filepath.IsAbs(f.work)):
+		return f.usage("upperdir and workdir: want both, absolute, and O")
 	case bind && f.source == "":
 		return f.usage("source: want a path")
 	case f.kind == kindImage && f.source == "":

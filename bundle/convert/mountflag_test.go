@@ -24,6 +24,10 @@ func withFiles(o *Options, asked *[]string) {
 		*asked = append(*asked, fmt.Sprintf("image %q %s %q %t", m.Image, m.Destination, m.Subpath, m.Writable))
 		return "images/0", nil
 	}
+	o.OverlayDir = func(m OverlayMount) (string, error) {
+		*asked = append(*asked, fmt.Sprintf("overlay %s %s %q %q", m.Source, m.Destination, m.Upper, m.Work))
+		return "/overlay", nil
+	}
 	o.Chown = func(path string, uid, gid uint32) error {
 		*asked = append(*asked, fmt.Sprintf("chown %s %d:%d", path, uid, gid))
 		return nil
@@ -75,6 +79,8 @@ func TestMountFlags(t *testing.T) {
 		{"volume", "./a:/m:bind,Z", "bind " + filepath.Join(here, "a") + " bind,rprivate", ""},
 		{"volume", "/a:/m:rro,U", "bind /a rbind,rprivate,rro", "chown /a 0:0"},
 		{"volume", "v:/m:nocopy,noexec", "bind /v/v rbind,rprivate,noexec", `volume "v" /m "" true`},
+		{"volume", "/a:/m:O,ro", "bind /overlay rbind,rprivate,ro", `overlay /a /m "" ""`},
+		{"volume", "/a:/m:O,upperdir=/u,workdir=/w", "bind /overlay rbind,rprivate", `overlay /a /m "/u" "/w"`},
 		{"volume", "/m", "bind /v/ rbind,rprivate", `volume "" /m "" false`},
 		{"volume", "/a:/m:idmap=uids=5-6-1;gids=7-8-1,ro", "bind /a rbind,rprivate,ro,idmap 5:6:1 7:8:1", ""},
 		{"tmpfs", "/m", "tmpfs tmpfs noexec,nosuid,nodev", ""},
@@ -125,7 +131,11 @@ func TestH16_mountFlagsRefused(t *testing.T) {
 		{"mount", "type=volume,src=v,dst=/m,volume-opt=a=b", "unknown key"},
 		{"mount", "type=volume,src=v,dst=/m,volume-driver=nfs", "none but local"},
 		{"mount", "type=glob,src=/a*,dst=/m", "unknown type"},
-		{"volume", "/a:/m:O", "no overlay"},
+		{"volume", "v:/m:O", "O is for"},
+		{"volume", "/a:/m:O,U", "neither with"},
+		{"volume", "/a:/m:O,upperdir=/u", "want both"},
+		{"volume", "/a:/m:O,upperdir=u,workdir=w", "want both"},
+		{"volume", "/a:/m:upperdir=/u,workdir=/w", "want both"},
 		{"volume", "/a:/b:c:/m", "--mount"},
 		{"volume", "v:/proc", "CVE-2019-16884"},
 		{"volume", "a\x00b:/m", "NUL"},
@@ -241,6 +251,27 @@ func TestVolumesFrom(t *testing.T) {
 		var e *UsageError
 		if _, err := Spec(imageOf(""), testRoot(), o); !errors.As(err, &e) || e.Value != bad {
 			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+// TestReadOnlyTmpfs: with a root that is read-only, and where nothing else is mounted.
+func TestReadOnlyTmpfs(t *testing.T) {
+	for _, readonly := range []bool{false, true} {
+		o := plain()
+		o.ReadOnly, o.ReadOnlyTmpfs, o.Volumes = readonly, true, []string{"/a:/tmp"}
+		var got []string
+		for _, m := range mustSpec(t, imageOf(""), o).Mounts {
+			if slices.Contains([]string{"/run", "/tmp", "/var/tmp"}, m.Destination) {
+				got = append(got, m.Destination+" "+m.Type)
+			}
+		}
+		want := []string{"/tmp bind"}
+		if readonly {
+			want = []string{"/tmp bind", "/run tmpfs", "/var/tmp tmpfs"}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("read-only %t: %v, want %v", readonly, got, want)
 		}
 	}
 }

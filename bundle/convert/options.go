@@ -42,9 +42,11 @@ type Options struct {
 
 	Root     string // root.path; "" is "rootfs"
 	ReadOnly bool   // root.readonly
-	Tmpfs    []string
-	Mounts   []string // --mount type=bind,source=/a,target=/b,readonly
-	Volumes  []string // --volume [SOURCE:]DESTINATION[:OPTIONS]
+	// ReadOnlyTmpfs makes a tmpfs of /run, /tmp and /var/tmp with ReadOnly, where nothing else is mounted, as podman does.
+	ReadOnlyTmpfs bool
+	Tmpfs         []string
+	Mounts        []string // --mount type=bind,source=/a,target=/b,readonly
+	Volumes       []string // --volume [SOURCE:]DESTINATION[:OPTIONS]
 	// VolumeDir supplies the directory of a volume: of a named one, or of one without a name
 	// (Config.Volumes, --volume /dst), filled from the image if it is new. It is a path of the host, or one relative to
 	// the bundle. Nil: volumes of the image stay directories of the root file system, and --volume with a name is an error.
@@ -54,6 +56,9 @@ type Options struct {
 	MountsOf func(container string) ([]specs.Mount, error)
 	// ImageDir supplies the directory of the files of an image, likewise. Nil: --mount type=image is an error.
 	ImageDir func(ImageMount) (string, error)
+	// OverlayDir supplies a directory that shows a source of the host, with what the container changes kept apart: the O of --volume.
+	// Nil: that is an error.
+	OverlayDir func(OverlayMount) (string, error)
 	// Chown gives a file or directory of the host, and all below it, to an owner: the U of --volume and --mount. It is called last,
 	// when the config is made. Nil: U is an error.
 	Chown func(path string, uid, gid uint32) error

@@ -191,8 +191,8 @@ func (m *marks) mounts() {
 		switch {
 		case f >= 0:
 			m.add(at, origin.Flag, flags[f].flag)
-		case slices.Contains(c.from, dest):
-			m.add(at, origin.Flag, "--volumes-from")
+		case c.from[dest] != "":
+			m.add(at, origin.Flag, c.from[dest])
 		case mountsAt(c.o.SpecMounts, dest):
 			m.add(at, origin.Host, "made for the container")
 		case slices.ContainsFunc(usual, func(u specs.Mount) bool { return sameMount(u, mount) }):

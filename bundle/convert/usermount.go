@@ -28,6 +28,14 @@ type ImageMount struct {
 	Writable    bool   // what is written goes nowhere but to this container
 }
 
+// OverlayMount is what Options.OverlayDir is asked for.
+type OverlayMount struct {
+	Source      string // absolute
+	Destination string
+	// Upper and Work are the directories of what is changed, absolute; "" are ones that go with the container.
+	Upper, Work string
+}
+
 // BindSource is a file or directory of the host that a flag names.
 type BindSource struct {
 	Flag, Value string // --volume and what was given to it
@@ -114,10 +122,31 @@ func (c *conversion) mountsFrom(out []specs.Mount) ([]specs.Mount, error) {
 				m.Options = append(slices.Clone(m.Options), "ro")
 			}
 			out = append(out, m)
-			c.from = append(c.from, path.Clean(m.Destination))
+			c.setFrom(m.Destination, flag)
 		}
 	}
-	return out, nil
+	return c.writableDirs(out), nil
+}
+
+func (c *conversion) setFrom(destination, flag string) {
+	if c.from == nil {
+		c.from = map[string]string{}
+	}
+	c.from[path.Clean(destination)] = flag
+}
+
+// writableDirs adds what --read-only-tmpfs makes of directories that programs expect to write to.
+func (c *conversion) writableDirs(out []specs.Mount) []specs.Mount {
+	if !c.o.ReadOnly || !c.o.ReadOnlyTmpfs {
+		return out
+	}
+	for _, dir := range []string{"/run", "/tmp", "/var/tmp"} {
+		if !mountsAt(out, dir) {
+			out = append(out, specs.Mount{Destination: dir, Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "tmpcopyup"}})
+			c.setFrom(dir, "--read-only-tmpfs")
+		}
+	}
+	return out
 }
 
 func (c *conversion) userMount(f *mountFlag) (specs.Mount, error) {
@@ -128,7 +157,9 @@ func (c *conversion) userMount(f *mountFlag) (specs.Mount, error) {
 	}
 	switch f.kind {
 	case kindBind:
-		m.Source, err = f.hostPath()
+		if m.Source, err = f.hostPath(); err == nil && f.overlay {
+			m.Source, err = c.userOverlay(f, m.Source)
+		}
 	case kindVolume:
 		m.Source, err = c.userVolume(f, m)
 	case kindImage:
@@ -169,6 +200,17 @@ func (c *conversion) userVolume(f *mountFlag, m specs.Mount) (string, error) {
 	dir, err := c.o.VolumeDir(Volume{
 		Name: f.source, Destination: f.target, Subpath: f.subpath, NoCopy: f.noCopy, UIDMappings: m.UIDMappings, GIDMappings: m.GIDMappings,
 	})
+	if err != nil {
+		return "", &UsageError{Flag: f.flag, Value: f.value, Err: err}
+	}
+	return dir, nil
+}
+
+func (c *conversion) userOverlay(f *mountFlag, source string) (string, error) {
+	if c.o.OverlayDir == nil {
+		return "", f.usage("O: no overlay can be mounted here; copy the directory to a volume")
+	}
+	dir, err := c.o.OverlayDir(OverlayMount{Source: source, Destination: f.target, Upper: f.upper, Work: f.work})
 	if err != nil {
 		return "", &UsageError{Flag: f.flag, Value: f.value, Err: err}
 	}

@@ -46,6 +46,7 @@ func (c *convertFlags) register(f *pflag.FlagSet) {
 func (c *convertFlags) registerFiles() {
 	f, o := c.flags, &c.o
 	f.BoolVar(&o.ReadOnly, "read-only", false, "make the root file system read-only")
+	f.BoolVar(&o.ReadOnlyTmpfs, "read-only-tmpfs", false, "with --read-only, mount a tmpfs at /run, /tmp and /var/tmp")
 	f.StringArrayVar(&o.Tmpfs, "tmpfs", nil, "mount a tmpfs: `dir[:options]`")
 	f.StringArrayVar(&o.Mounts, "mount", nil, "mount: `type=bind|volume|tmpfs|image,source=a,target=/b[,readonly][,...]`")
 	f.StringArrayVarP(&o.Volumes, "volume", "v", nil, "mount a directory of the host, or a volume: `[source:]dir[:options]`")

@@ -29,12 +29,13 @@ Keys of --mount:
   uid, gid, mode, max                of devpts
   suid, nosuid, dev, nodev, exec, noexec, noatime, nosymfollow, ...
 
-Options of --volume: ro, rw, rro, bind, rbind, the propagations, nocopy, idmap[=...], U, nosuid and the like. Those of
+Options of --volume: ro, rw, rro, bind, rbind, the propagations, nocopy, idmap[=...], U, O (what is written to
+the directory of the host is kept with the container, or in upperdir=,workdir=; not for bundles), nosuid and the like. Those of
 --tmpfs: ro, size, mode, uid, gid, nr_inodes, tmpcopyup, exec and the like; without, noexec, nosuid, nodev.
 
 Where Docker and podman differ: a source that is missing is an error and is not made (podman); ro does not reach
 the mounts below (podman; rro does); a tmpfs begins empty (Docker). z, Z, relabel and consistency have no effect.
-Nothing but a bind mount may be at /proc. There is no overlay of a directory of the host (O).
+Nothing but a bind mount may be at /proc.
 
 A volume is a directory of the store (` + "`oci volume`" + `). Its first container fills it with what the image has at its place.
 One that has no name, as those that the image says (VOLUME), is made for the container, goes with it under --rm and

@@ -23,7 +23,7 @@ import (
 	"github.com/oci-pipeline/oci/unpack/volume"
 )
 
-// imagesDir is where the images are that a container has mounted: below the directory of the container.
+// imagesDir is where the images and overlays are that a container has mounted: below the directory of the container.
 const imagesDir = "images"
 
 // runMounts are the mounts of one run of an image that need the store.
@@ -93,6 +93,7 @@ func (r *imageRun) supply(ctx context.Context, o *convert.Options) {
 	r.mounts.given = map[string]*os.File{}
 	o.VolumeDir = func(v convert.Volume) (string, error) { return r.volumeDir(ctx, v) }
 	o.ImageDir = func(m convert.ImageMount) (string, error) { return r.imageDir(ctx, m) }
+	o.OverlayDir = func(m convert.OverlayMount) (string, error) { return r.overlayDir(ctx, m) }
 	o.Chown = chownTree
 	o.MountsOf = func(id string) ([]specs.Mount, error) { return r.mountsOf(ctx, id) }
 }
@@ -230,6 +231,27 @@ func (r *imageRun) imageDir(ctx context.Context, m convert.ImageMount) (string, 
 		return "", err
 	}
 	return r.copyImage(ctx, img, filepath.Join(dir, rootfsDir), m)
+}
+
+// overlayDir mounts a directory of the host so that changes are kept elsewhere: beside the container, or where the user wants them.
+func (r *imageRun) overlayDir(ctx context.Context, m convert.OverlayMount) (string, error) {
+	if info, err := os.Stat(m.Source); err != nil || !info.IsDir() {
+		return "", errors.Join(err, fmt.Errorf("O: %s is no directory", m.Source))
+	}
+	dir := r.dir.join(filepath.Join(imagesDir, strconv.Itoa(r.mounts.count)))
+	r.mounts.count++
+	o := snapshot.MountOptions{Layers: []string{m.Source}, Upper: m.Upper, Work: m.Work, UserXattr: rootless()}
+	if o.Upper == "" {
+		o.Upper, o.Work = filepath.Join(dir, upperDir), filepath.Join(dir, workDir)
+	}
+	if err := errors.Join(os.MkdirAll(dir, 0o700), os.MkdirAll(o.Upper, 0o755), os.MkdirAll(o.Work, 0o700)); err != nil {
+		return "", err
+	}
+	mount, err := snapshot.Mount(ctx, o)
+	if err == nil {
+		r.mounts.given[path.Clean(m.Destination)] = mount
+	}
+	return dir, err
 }
 
 // mountImage gives a detached mount of the layers of an image; what is written to it is below dir.
