@@ -236,7 +236,7 @@ func (r *imageRun) imageDir(ctx context.Context, m convert.ImageMount) (string, 
 // overlayDir mounts a directory of the host so that changes are kept elsewhere: beside the container, or where the user wants them.
 func (r *imageRun) overlayDir(ctx context.Context, m convert.OverlayMount) (string, error) {
 	if info, err := os.Stat(m.Source); err != nil || !info.IsDir() {
-		return "", errors.Join(err, fmt.Errorf("O: %s is no directory", m.Source))
+		return "", errors.Join(err, fmt.Errorf("overlay: %s is no directory", m.Source))
 	}
 	dir := r.dir.join(filepath.Join(imagesDir, strconv.Itoa(r.mounts.count)))
 	r.mounts.count++
