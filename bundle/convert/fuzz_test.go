@@ -59,3 +59,38 @@ func FuzzSpec(f *testing.F) {
 		}
 	})
 }
+
+// FuzzMountFlags: whatever the flags of mounts say, nothing panics, and what is taken is a config that is right: each mount once, at a
+// place without "..", and nothing but a bind mount at /proc.
+func FuzzMountFlags(f *testing.F) {
+	for _, seed := range [][3]string{
+		{"type=bind,src=/a,dst=/m,idmap=uids=0-1-10#10-11-10;gids=@0-100-10", "/a:/m:rslave,U", "/m:size=1m"},
+		{"type=image,src=i,dst=/m,rw=true,subpath=a", "v:/v:nocopy,idmap", "/t:mode=0,tmpcopyup"},
+		{`"type=volume",volume-subpath=../x,dst=/proc`, "/a:/b:O,upperdir=/u,workdir=/w", "/proc/:ro"},
+	} {
+		f.Add(seed[0], seed[1], seed[2])
+	}
+	f.Fuzz(func(t *testing.T, mount, volume, tmpfs string) {
+		o := plain()
+		var asked []string
+		withFiles(&o, &asked)
+		o.Mounts, o.Volumes, o.Tmpfs = []string{mount}, []string{volume}, []string{tmpfs}
+		s, err := Spec(imageOf(""), testRoot(), o)
+		if err != nil {
+			return
+		}
+		if ps := bundle.Validate(s).Must(); len(ps) > 0 {
+			t.Fatal(ps)
+		}
+		seen := map[string]bool{}
+		for _, m := range s.Mounts {
+			dest := path.Clean(m.Destination)
+			if seen[dest] || !path.IsAbs(m.Destination) || slices.Contains(strings.Split(m.Destination, "/"), "..") || dest == "/" {
+				t.Fatalf("mount %+v", m)
+			}
+			if seen[dest] = true; dest == "/proc" && m.Type != "proc" && m.Type != "bind" {
+				t.Fatalf("mount %+v", m)
+			}
+		}
+	})
+}
