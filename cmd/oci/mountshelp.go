@@ -4,7 +4,7 @@ import "github.com/spf13/cobra"
 
 // mountsTopic is a topic of `oci help` and does nothing.
 func mountsTopic(*app) *cobra.Command {
-	return &cobra.Command{Use: "mounts", Short: "--mount, --volume and --tmpfs, and what volumes are", Long: `The three flags take what Docker and podman take.
+	return &cobra.Command{Use: "mounts", Short: "What --mount, --volume and --tmpfs take, and what volumes are", Long: `These flags take what Docker and podman take.
 
   -v, --volume [SOURCE:]DIR[:OPTIONS]   SOURCE with a slash is a path of the host, else the name of a volume
   --tmpfs DIR[:OPTIONS]                 memory, for what need not be kept
