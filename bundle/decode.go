@@ -2,9 +2,12 @@ package bundle
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/oci-pipeline/oci/conformance/spec"
 )
@@ -34,8 +37,12 @@ func Decode(raw []byte, v any) error {
 	if target.Kind() != reflect.Pointer || target.IsNil() {
 		return &Problem{Err: fmt.Errorf("%w: cannot decode into %T", ErrType, v)}
 	}
-	d := &decoder{scanner: scanner{data: raw}, layouts: make(layouts)}
-	if err := d.value(target.Elem()); err != nil {
+	return (&decoder{scanner: scanner{data: raw}, layouts: make(layouts)}).document(target.Elem())
+}
+
+// document decodes all of the text.
+func (d *decoder) document(v reflect.Value) error {
+	if err := d.value(v); err != nil {
 		return err
 	}
 	d.space()
@@ -51,10 +58,28 @@ type decoder struct {
 	layouts layouts
 }
 
+// value decodes one value. Where problems are noted, one of the wrong type is stepped over as if it were absent.
 func (d *decoder) value(v reflect.Value) error {
 	d.space()
+	start, depth := d.pos, len(d.path)
+	err := d.typed(v)
+	if d.notes == nil || err == nil || !errors.Is(err, ErrType) {
+		return err
+	}
+	if err := d.wrongType(err); err != nil {
+		return err
+	}
+	d.pos, d.path = start, d.path[:depth]
+	v.SetZero()
+	return d.skip()
+}
+
+func (d *decoder) typed(v reflect.Value) error {
 	if d.literal("null") {
 		v.SetZero()
+		if err := d.null(); err != nil {
+			return err
+		}
 		return d.count()
 	}
 	switch v.Kind() {
@@ -66,7 +91,7 @@ func (d *decoder) value(v reflect.Value) error {
 		v.Set(p)
 		return nil
 	case reflect.Struct:
-		return d.object(func(key string) error { return d.property(v, key) })
+		return d.structure(v)
 	case reflect.Map:
 		return d.mapping(v)
 	case reflect.Slice:
@@ -80,12 +105,41 @@ func (d *decoder) value(v reflect.Value) error {
 	return d.scalar(v)
 }
 
+// structure decodes an object into a structure, and asks for the properties that its zero value cannot miss.
+func (d *decoder) structure(v reflect.Value) error {
+	want := requiredOf(v.Type())
+	var seen uint8
+	err := d.object(func(key string) error {
+		for i, name := range want.names {
+			if name == key && !d.atNull() {
+				seen |= 1 << i
+			}
+		}
+		return d.property(v, key)
+	})
+	for i, name := range want.names {
+		if err == nil && seen&(1<<i) == 0 {
+			err = d.refuse(&Problem{Pointer: d.pointer() + "/" + name, Clause: want.clause, Err: ErrMissing, Hint: want.hint})
+		}
+	}
+	return err
+}
+
 // property decodes the value of one key of an object into the field of that name, or skips it.
 func (d *decoder) property(v reflect.Value, key string) error {
-	for _, f := range d.layouts.of(v.Type()) {
-		if f.name == key {
+	name := key
+	if key == hwConfig && v.Type() == reflect.TypeFor[specs.VM]() {
+		name = "hwconfig" // as specs-go spells what config-vm.md and the schema call hwConfig
+	}
+	fields := d.layouts.of(v.Type())
+	for _, f := range fields {
+		if f.name == name {
+			d.uses(v.Type(), name)
 			return d.value(v.FieldByIndex(f.index))
 		}
+	}
+	if err := d.unknown(key, fields); err != nil {
+		return err
 	}
 	return d.skip()
 }

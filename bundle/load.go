@@ -36,15 +36,15 @@ func Load(dir string) (Bundle, error) {
 	}
 	s := new(specs.Spec)
 	if err := Decode(raw, s); err != nil {
-		var p *Problem
-		if errors.As(err, &p) {
-			err = Problems{p}
+		// Decode stops at the first one; who repairs the file wants all.
+		if found := Judge(raw, "").Problems.Must(); len(found) > 0 {
+			err = found
 		}
 		return Bundle{}, &Error{Op: "load bundle", Subject: dir, Err: err}
 	}
 	b := Bundle{Dir: abs, Spec: s, Raw: raw}
 	problems := Validate(s).Must()
-	if p := b.checkRoot(); p != nil {
+	if p := b.checkRoot(); p != nil && PlatformOf(s) != Windows { // its root is a volume, of another machine here
 		problems = append(problems, p)
 	}
 	if len(problems) > 0 {

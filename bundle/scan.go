@@ -17,6 +17,7 @@ type scanner struct {
 	pos    int
 	path   []string // unescaped reference tokens
 	values int
+	notes  *notes // where a problem goes that does not stop the walk; nil if every problem does
 }
 
 // smallObject is how many keys are compared one by one before a map is worth its allocation.
@@ -48,7 +49,9 @@ func (s *scanner) object(each func(key string) error) error {
 			many = make(map[string]bool)
 		}
 		if duplicate(few, many, key) {
-			return &Problem{Pointer: s.pointer(), Clause: spec.BundleJSON, Err: ErrDuplicateKey}
+			if err := s.refuse(&Problem{Pointer: s.pointer(), Clause: spec.BundleJSON, Err: ErrDuplicateKey, Hint: "each key once"}); err != nil {
+				return err
+			}
 		}
 		s.space()
 		if s.peek() != ':' {

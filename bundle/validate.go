@@ -10,22 +10,49 @@ import (
 	"github.com/oci-pipeline/oci/conformance/spec"
 )
 
-// Validate judges a config by itself, without a look at the disk or the kernel, and gives all its
-// problems in the order of the document's structure; none if it is right.
+// Validate judges a config by itself, without a look at the disk or the kernel, by the rules of the
+// platform of its sections. It gives all problems of what a runtime refuses (MUST) or could not give
+// effect to (SHOULD), in the order of the document's structure; none if it is right. Judge knows more:
+// it sees the text.
 func Validate(s *specs.Spec) Problems {
-	r := &report{s: s}
+	r := &report{s: s, platform: PlatformOf(s)}
+	r.musts()
+	return r.problems
+}
+
+// musts are the checks that Load asks for.
+func (r *report) musts() {
 	for _, check := range []func(*report){
 		(*report).version, (*report).root, (*report).process, (*report).mounts, (*report).hooks, (*report).annotations, (*report).linux,
+		(*report).scheduling, (*report).mountRules, (*report).linuxMore, (*report).windows, (*report).solaris, (*report).vm, (*report).freebsd, (*report).zos,
 	} {
 		check(r)
 	}
-	return r.problems
 }
 
 // report collects problems while the checks walk through a config.
 type report struct {
 	s        *specs.Spec
+	platform Platform
 	problems Problems
+	must     int // problems of level MUST, those beyond maxProblems too
+	others   int
+}
+
+// oneOf asks for one of some words.
+func oneOf[T ~string](r *report, pointer string, c spec.Clause, value T, words ...T) {
+	if slices.Contains(words, value) {
+		return
+	}
+	hint := string(words[0])
+	for _, w := range words[1:] {
+		hint += ", " + string(w)
+	}
+	if value == "" {
+		r.add(pointer, c, "one of "+hint, ErrMissing, "")
+		return
+	}
+	r.add(pointer, c, "one of "+hint, ErrInvalid, "unknown value %q", string(value))
 }
 
 func (r *report) add(pointer string, c spec.Clause, hint string, kind error, format string, args ...any) {
@@ -33,7 +60,14 @@ func (r *report) add(pointer string, c spec.Clause, hint string, kind error, for
 	if format != "" {
 		err = fmt.Errorf("%w: %s", kind, fmt.Sprintf(format, args...))
 	}
-	r.problems = append(r.problems, &Problem{Pointer: pointer, Clause: c, Err: err, Hint: hint})
+	p := &Problem{Pointer: pointer, Clause: c, Err: err, Hint: hint}
+	n := &r.others
+	if p.Must() {
+		n = &r.must
+	}
+	if *n++; *n <= maxProblems { // 100,000 lines help nobody
+		r.problems = append(r.problems, p)
+	}
 }
 
 // text refuses a NUL, which ends a string for the kernel: what is checked would not be what is used.
@@ -50,7 +84,7 @@ func (r *report) absolute(pointer string, c spec.Clause, path string) {
 	switch {
 	case path == "":
 		r.add(pointer, c, "an absolute path", ErrMissing, "")
-	case path[0] != '/' && r.s.Windows == nil:
+	case path[0] != '/' && (r.platform != Windows || !windowsAbsolute(path)):
 		r.add(pointer, c, "an absolute path", ErrInvalid, "%q is not an absolute path", path)
 	}
 }
@@ -65,7 +99,7 @@ func (r *report) root() {
 	switch root := r.s.Root; {
 	case root != nil && root.Path != "":
 		r.text("/root/path", root.Path)
-	case r.s.Windows != nil || r.s.VM != nil: // the disk may come from elsewhere
+	case r.s.Windows != nil || r.s.VM != nil: // the disk may come from elsewhere; Windows's own rule is windowsRoot
 	case root == nil:
 		r.add("/root", spec.BundleRoot, `{"path": "rootfs"}`, ErrMissing, "")
 	default:
@@ -80,7 +114,7 @@ func (r *report) process() {
 		return
 	}
 	r.absolute("/process/cwd", spec.BundleProcess, p.Cwd)
-	if len(p.Args) == 0 && p.CommandLine == "" {
+	if len(p.Args) == 0 && (p.CommandLine == "" || r.platform != Windows && r.s.Windows == nil) {
 		r.add("/process/args", spec.BundleProcess, "a program and its arguments", ErrMissing, "")
 	}
 	r.text("/process/args", p.Args...)
@@ -106,14 +140,16 @@ func (r *report) process() {
 }
 
 func (r *report) rlimits(limits []specs.POSIXRlimit) {
+	seen := map[string]bool{}
 	for i, l := range limits {
 		pointer := at("/process/rlimits", i, "/type")
-		switch same := func(o specs.POSIXRlimit) bool { return o.Type == l.Type }; {
+		switch {
 		case !slices.Contains(Rlimits(), strings.TrimPrefix(l.Type, "RLIMIT_")) || !strings.HasPrefix(l.Type, "RLIMIT_"):
 			r.add(pointer, spec.BundleRlimits, "one of getrlimit(2), such as RLIMIT_NOFILE", ErrInvalid, "unknown limit %q", l.Type)
-		case slices.ContainsFunc(limits[:i], same):
+		case seen[l.Type]:
 			r.add(pointer, spec.BundleRlimits, "each type once", ErrDuplicate, "%s", l.Type)
 		}
+		seen[l.Type] = true
 		if l.Soft > l.Hard {
 			r.add(at("/process/rlimits", i, "/soft"), spec.BundleRlimits, "at most hard", ErrInvalid, "soft limit %d above hard limit %d", l.Soft, l.Hard)
 		}
@@ -169,7 +205,11 @@ func (r *report) mounts() {
 			r.add(pointer, spec.BundleMounts, "an absolute path", ErrMissing, "")
 			continue
 		}
-		r.absolute(pointer, spec.BundleMountDest, m.Destination)
+		if r.platform == Linux || r.platform == VM {
+			r.absolute(pointer, spec.BundleMountDest, m.Destination)
+		} else {
+			r.absolute(pointer, spec.MountAbsolute, m.Destination)
+		}
 	}
 }
 
@@ -205,5 +245,10 @@ func (r *report) hooks() {
 func (r *report) annotations() {
 	if _, ok := r.s.Annotations[""]; ok {
 		r.add("/annotations/", spec.BundleAnnotations, "a name in reverse domain notation", ErrInvalid, "empty key")
+	}
+	for _, key := range []string{"org.opencontainers.image.os", "org.opencontainers.image.architecture"} {
+		if v, ok := r.s.Annotations[key]; ok && v == "" {
+			r.add("/annotations/"+key, spec.AnnotationReserved, "a value that image-spec allows", ErrInvalid, "empty")
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -28,7 +29,7 @@ func (r *report) linux() {
 		r.absolute(at("/linux/maskedPaths", i, ""), spec.BundlePaths, p)
 	}
 	for i, p := range l.ReadonlyPaths {
-		r.absolute(at("/linux/readonlyPaths", i, ""), spec.BundlePaths, p)
+		r.absolute(at("/linux/readonlyPaths", i, ""), spec.LinuxReadonly, p)
 	}
 	if p := l.Personality; p != nil && p.Domain != specs.PerLinux && p.Domain != specs.PerLinux32 {
 		r.add("/linux/personality/domain", spec.BundlePersonality, "LINUX or LINUX32", ErrInvalid, "unknown domain %q", p.Domain)
@@ -36,7 +37,7 @@ func (r *report) linux() {
 }
 
 func (r *report) namespaces(l *specs.Linux) {
-	var seen []specs.LinuxNamespaceType
+	seen := map[specs.LinuxNamespaceType]bool{}
 	for i, n := range l.Namespaces {
 		pointer := at("/linux/namespaces", i, "")
 		switch n.Type {
@@ -45,16 +46,16 @@ func (r *report) namespaces(l *specs.Linux) {
 		default:
 			r.add(pointer+"/type", spec.BundleNamespaces, "a type of namespaces(7)", ErrInvalid, "unknown namespace %q", n.Type)
 		}
-		if slices.Contains(seen, n.Type) {
+		if seen[n.Type] {
 			r.add(pointer+"/type", spec.BundleNamespaces, "each type once", ErrDuplicate, "namespace %q", n.Type)
 		}
-		seen = append(seen, n.Type)
+		seen[n.Type] = true
 		if n.Path != "" {
 			r.absolute(pointer+"/path", spec.BundleNamespaces, n.Path)
 		}
 	}
-	r.mappings("/linux/uidMappings", l.UIDMappings, seen)
-	r.mappings("/linux/gidMappings", l.GIDMappings, seen)
+	r.mappings("/linux/uidMappings", l.UIDMappings, seen[specs.UserNamespace])
+	r.mappings("/linux/gidMappings", l.GIDMappings, seen[specs.UserNamespace])
 	for _, clock := range sortedKeys(l.TimeOffsets) {
 		if clock != "monotonic" && clock != "boottime" {
 			r.add("/linux/timeOffsets/"+escape(clock), spec.BundleTimeOffsets, "monotonic or boottime", ErrInvalid, "unknown clock %q", clock)
@@ -62,14 +63,36 @@ func (r *report) namespaces(l *specs.Linux) {
 	}
 }
 
-func (r *report) mappings(pointer string, maps []specs.LinuxIDMapping, namespaces []specs.LinuxNamespaceType) {
-	if len(maps) > 0 && !slices.Contains(namespaces, specs.UserNamespace) {
+func (r *report) mappings(pointer string, maps []specs.LinuxIDMapping, inUserNamespace bool) {
+	if len(maps) > 0 && !inUserNamespace {
 		r.add(pointer, spec.BundleIDMappingsUse, "a namespace of type user", ErrInvalid, "mappings without a user namespace")
 	}
+	r.ranges(pointer, maps)
+}
+
+// ranges asks for ids that exist, none of them mapped twice: the kernel refuses the latter.
+func (r *report) ranges(pointer string, maps []specs.LinuxIDMapping) {
 	for i, m := range maps {
 		const last = 1<<32 - 1
 		if m.Size == 0 || uint64(m.ContainerID)+uint64(m.Size) > last || uint64(m.HostID)+uint64(m.Size) > last {
 			r.add(at(pointer, i, ""), spec.BundleIDMappings, "ids from 0 to 4294967294", ErrInvalid, "container id %d, host id %d, size %d", m.ContainerID, m.HostID, m.Size)
+		}
+	}
+	r.overlaps(pointer, maps, "container", func(m specs.LinuxIDMapping) uint32 { return m.ContainerID })
+	r.overlaps(pointer, maps, "host", func(m specs.LinuxIDMapping) uint32 { return m.HostID })
+}
+
+// overlaps refuses an id that two ranges have.
+func (r *report) overlaps(pointer string, maps []specs.LinuxIDMapping, side string, first func(specs.LinuxIDMapping) uint32) {
+	order := make([]int, len(maps))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(first(maps[a]), first(maps[b])) })
+	for n := 1; n < len(order); n++ {
+		a, b := maps[order[n-1]], maps[order[n]]
+		if uint64(first(a))+uint64(a.Size) > uint64(first(b)) && b.Size > 0 {
+			r.add(at(pointer, max(order[n-1], order[n]), ""), spec.BundleIDMappings, "each id once", ErrDuplicate, "%s id %d is in two ranges", side, first(b))
 		}
 	}
 }
@@ -115,8 +138,8 @@ func (r *report) resources(res *specs.LinuxResources) {
 		r.add("/linux/resources/blockIO/weight", spec.BundleBlockIO, "10 to 1000", ErrInvalid, "%d is out of range", *b.Weight)
 	}
 	for i, h := range res.HugepageLimits {
-		if h.Pagesize == "" || strings.ContainsRune(h.Pagesize, '/') {
-			r.add(at("/linux/resources/hugepageLimits", i, "/pageSize"), spec.BundleResources, "such as 2MB", ErrInvalid, "%q is no page size", h.Pagesize)
+		if !pageSize(h.Pagesize) {
+			r.add(at("/linux/resources/hugepageLimits", i, "/pageSize"), spec.LinuxHugePages, "such as 2MB", ErrInvalid, "%q is no page size", h.Pagesize)
 		}
 	}
 	for _, key := range sortedKeys(res.Unified) {
