@@ -22,16 +22,8 @@ type rule struct {
 // TestJudgeMatrix: each rule has an example that breaks it and one that keeps it, and is told at its
 // pointer with its clause, and a hint.
 func TestJudgeMatrix(t *testing.T) {
-	raw, err := os.ReadFile("testdata/validate/matrix.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rules []rule
-	if err := json.Unmarshal(raw, &rules); err != nil {
-		t.Fatal(err)
-	}
 	shown := map[string]bool{}
-	for _, r := range rules {
+	for _, r := range matrix(t) {
 		t.Run(r.Clause+strings.ReplaceAll(r.Pointer, "/", "_"), func(t *testing.T) {
 			shown[r.Clause] = true
 			p := problemAt(Judge(merged(t, r.Bad), r.Platform).Problems, r)
@@ -57,6 +49,19 @@ func TestJudgeMatrix(t *testing.T) {
 	}
 }
 
+func matrix(t testing.TB) []rule {
+	t.Helper()
+	raw, err := os.ReadFile("testdata/validate/matrix.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rules []rule
+	if err := json.Unmarshal(raw, &rules); err != nil {
+		t.Fatal(err)
+	}
+	return rules
+}
+
 func problemAt(ps Problems, r rule) *Problem {
 	for _, p := range ps {
 		if p.Pointer == r.Pointer && p.Clause.ID == r.Clause {
@@ -67,7 +72,7 @@ func problemAt(ps Problems, r rule) *Problem {
 }
 
 // merged is the base config with a patch (RFC 7396).
-func merged(t *testing.T, patch json.RawMessage) []byte {
+func merged(t testing.TB, patch json.RawMessage) []byte {
 	t.Helper()
 	var base, change any
 	const minimal = `{"ociVersion":"1.3.0","root":{"path":"rootfs"},"process":{"args":["sh"],"cwd":"/","user":{"uid":0,"gid":0}}}`
