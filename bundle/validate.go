@@ -84,7 +84,7 @@ func (r *report) absolute(pointer string, c spec.Clause, path string) {
 	switch {
 	case path == "":
 		r.add(pointer, c, "an absolute path", ErrMissing, "")
-	case path[0] != '/' && (r.platform != Windows || !windowsAbsolute(path)):
+	case r.platform == Windows && !windowsAbsolute(path), r.platform != Windows && path[0] != '/':
 		r.add(pointer, c, "an absolute path", ErrInvalid, "%q is not an absolute path", path)
 	}
 }

@@ -48,9 +48,9 @@ func windowsClean(path string) string {
 	return strings.TrimRight(strings.ToLower(strings.ReplaceAll(path, "/", `\`)), `\`)
 }
 
-// windowsAbsolute takes a drive with a path, and what begins with a backslash.
+// windowsAbsolute takes a drive with a path, and what begins with two backslashes.
 func windowsAbsolute(path string) bool {
-	if strings.HasPrefix(path, `\`) {
+	if strings.HasPrefix(path, `\\`) {
 		return true
 	}
 	drive := byte(0)
