@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -27,20 +28,34 @@ func (r *report) mountRules() {
 			}
 			r.ranges(pointer+"/"+maps.name, maps.ids)
 		}
-		if r.platform == Windows {
-			r.nested(i)
-		}
+	}
+	if r.platform == Windows {
+		r.nested()
 	}
 }
 
 // nested refuses a mount inside another one, which Windows cannot make.
-func (r *report) nested(i int) {
-	inner := windowsClean(r.s.Mounts[i].Destination)
-	for j, o := range r.s.Mounts {
-		if i != j && o.Destination != "" && strings.HasPrefix(inner, windowsClean(o.Destination)+`\`) {
-			r.add(at("/mounts", i, "/destination"), spec.MountNested, "a place of its own", ErrInvalid, "%q lies in the mount of %q", r.s.Mounts[i].Destination, o.Destination)
-			return
+func (r *report) nested() {
+	type place struct {
+		path  string // with NUL between its names, so that what lies in a directory follows it in order
+		index int
+	}
+	var places []place
+	for i, m := range r.s.Mounts {
+		if m.Destination != "" {
+			places = append(places, place{strings.ReplaceAll(windowsClean(m.Destination), `\`, "\x00"), i})
 		}
+	}
+	slices.SortStableFunc(places, func(a, b place) int { return cmp.Compare(a.path, b.path) })
+	var outer []place
+	for _, p := range places {
+		for len(outer) > 0 && !strings.HasPrefix(p.path, outer[len(outer)-1].path+"\x00") {
+			outer = outer[:len(outer)-1]
+		}
+		if len(outer) > 0 {
+			r.add(at("/mounts", p.index, "/destination"), spec.MountNested, "a place of its own", ErrInvalid, "it lies in that of mount %d", outer[len(outer)-1].index)
+		}
+		outer = append(outer, p)
 	}
 }
 

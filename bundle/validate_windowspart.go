@@ -103,9 +103,11 @@ func (r *report) windowsAdvice() {
 	if n.NetworkNamespace != "" && n.NetworkSharedContainerName != "" {
 		r.add("/windows/network/networkSharedContainerName", spec.WindowsNetwork, "one of it and networkNamespace", ErrInvalid, "two networks for one container")
 	}
+	seen := map[string]bool{"": true}
 	for i, e := range n.EndpointList {
-		if e == "" || slices.Contains(n.EndpointList[:i], e) {
+		if seen[e] {
 			r.add(at("/windows/network/endpointList", i, ""), spec.WindowsNetwork, "the id of an endpoint, once", ErrInvalid, "%q", e)
 		}
+		seen[e] = true
 	}
 }
