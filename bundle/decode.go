@@ -119,7 +119,7 @@ func (d *decoder) structure(v reflect.Value) error {
 	})
 	for i, name := range want.names {
 		if err == nil && seen&(1<<i) == 0 {
-			err = d.refuse(&Problem{Pointer: d.pointer() + "/" + name, Clause: want.clause, Err: ErrMissing, Hint: want.hint})
+			err = d.lacks(v, name, want)
 		}
 	}
 	return err

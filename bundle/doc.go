@@ -10,6 +10,12 @@
 // Validate finds all problems of a config at once, each with a JSON pointer and a clause. Load
 // refuses those of level MUST; what a SHOULD asks for is left to the caller to report.
 //
+// Judge does the same for the text of a config: where Decode stops at the first value of the wrong type
+// or key that occurs twice, it notes that one, and what only a SHOULD or a MAY asks for, and goes on. It
+// knows the sections of every platform, and which property is newer than the version claimed. A
+// problem of level MUST is found exactly where Load refuses; testdata/validate/matrix.json has for each
+// clause an example that breaks it and one that keeps it.
+//
 // Write replaces config.json by rename, so that a reader sees the old file or the new one. There
 // is no fsync: after a power failure a bundle is made again from its image.
 //

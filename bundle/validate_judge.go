@@ -92,7 +92,10 @@ func Judge(raw []byte, p Platform) Verdict {
 	r := &report{s: s, platform: p}
 	r.musts()
 	r.advice()
-	r.versions(n.newer)
+	r.versions(append(n.newer, newerValues(s)...))
+	if p == Windows { // has users by name
+		v.Problems = slices.DeleteFunc(v.Problems, func(q *Problem) bool { return q.Clause == spec.ProcessUserIDs })
+	}
 	for _, q := range r.problems {
 		if !slices.ContainsFunc(n.wrong, func(at string) bool { return q.Pointer == at || strings.HasPrefix(q.Pointer, at+"/") }) {
 			v.Problems = append(v.Problems, q)
@@ -134,6 +137,39 @@ func (r *report) versions(used []newer) {
 			r.add(n.pointer, spec.ConfigNewer, "ociVersion "+n.since, ErrInvalid, "runtime-spec has it since %s, and the config claims %s", n.since, r.s.Version)
 		}
 	}
+}
+
+// newerValues are words that came after 1.0, in properties that 1.0 has.
+func newerValues(s *specs.Spec) []newer {
+	var list []newer
+	for i, m := range s.Mounts {
+		for j, o := range m.Options {
+			if o == "idmap" || o == "ridmap" {
+				list = append(list, newer{at(at("/mounts", i, "/options"), j, ""), "1.2.0"})
+			}
+		}
+	}
+	if s.Linux == nil {
+		return list
+	}
+	for i, n := range s.Linux.Namespaces {
+		if n.Type == specs.TimeNamespace {
+			list = append(list, newer{at("/linux/namespaces", i, "/type"), "1.1.0"})
+		}
+	}
+	p := s.Linux.Seccomp
+	if p == nil {
+		return list
+	}
+	if newAction(p.DefaultAction) {
+		list = append(list, newer{"/linux/seccomp/defaultAction", "1.1.0"})
+	}
+	for i, c := range p.Syscalls {
+		if newAction(c.Action) {
+			list = append(list, newer{at("/linux/seccomp/syscalls", i, "/action"), "1.1.0"})
+		}
+	}
+	return list
 }
 
 // minor gives the second and the third number of a version that checkVersion accepts.

@@ -78,9 +78,21 @@ func windowsAbsolute(path string) bool {
 // contrary are options of which the last one wins, so that the other is without effect.
 func contrary() [][2]string {
 	return [][2]string{
-		{"ro", "rw"}, {"suid", "nosuid"}, {"dev", "nodev"}, {"exec", "noexec"}, {"sync", "async"}, {"atime", "noatime"},
-		{"diratime", "nodiratime"}, {"relatime", "norelatime"}, {"strictatime", "nostrictatime"}, {"symfollow", "nosymfollow"},
-		{"rro", "rrw"}, {"bind", "rbind"}, {"idmap", "ridmap"}, {"iversion", "noiversion"}, {"lazytime", "nolazytime"},
+		{"ro", "rw"},
+		{"suid", "nosuid"},
+		{"dev", "nodev"},
+		{"exec", "noexec"},
+		{"sync", "async"},
+		{"atime", "noatime"},
+		{"diratime", "nodiratime"},
+		{"relatime", "norelatime"},
+		{"strictatime", "nostrictatime"},
+		{"symfollow", "nosymfollow"},
+		{"rro", "rrw"},
+		{"bind", "rbind"},
+		{"idmap", "ridmap"},
+		{"iversion", "noiversion"},
+		{"lazytime", "nolazytime"},
 	}
 }
 

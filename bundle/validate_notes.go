@@ -131,6 +131,18 @@ func since(t reflect.Type, name string) string {
 	return ""
 }
 
+// lacks tells of a required property that is not there. One that a runtime does without stops no decoding.
+func (d *decoder) lacks(v reflect.Value, name string, want required) error {
+	p := &Problem{Pointer: d.pointer() + "/" + name, Clause: want.clause, Err: ErrMissing, Hint: want.hint}
+	if d.notes == nil && !p.Must() {
+		return nil
+	}
+	if device, ok := v.Interface().(specs.LinuxDevice); ok && device.Type == "p" {
+		return nil // a FIFO has no number
+	}
+	return d.refuse(p)
+}
+
 // required are properties that a structure must have and whose absence its zero value would hide.
 type required struct {
 	names  []string // at most 8
@@ -142,6 +154,10 @@ func requiredOf(t reflect.Type) required {
 	switch t {
 	case reflect.TypeFor[specs.Box]():
 		return required{[]string{"height", "width"}, spec.ProcessConsoleSize, "a number of characters"}
+	case reflect.TypeFor[specs.User]():
+		return required{[]string{"uid", "gid"}, spec.ProcessUserIDs, "a number, such as 0"}
+	case reflect.TypeFor[specs.LinuxDevice]():
+		return required{[]string{"major", "minor"}, spec.LinuxDeviceNumber, "the number of the device"}
 	case reflect.TypeFor[specs.POSIXRlimit]():
 		return required{[]string{"soft", "hard"}, spec.BundleRlimits, "a limit"}
 	case reflect.TypeFor[specs.LinuxIDMapping]():

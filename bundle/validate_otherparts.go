@@ -138,8 +138,13 @@ func (r *report) freebsd() {
 		value specs.FreeBSDSharing
 		words []specs.FreeBSDSharing
 	}{
-		{"host", j.Host, both}, {"vnet", j.Vnet, both}, {"ip4", j.Ip4, all}, {"ip6", j.Ip6, all},
-		{"sysvmsg", j.SysVMsg, all}, {"sysvsem", j.SysVSem, all}, {"sysvshm", j.SysVShm, all},
+		{"host", j.Host, both},
+		{"vnet", j.Vnet, both},
+		{"ip4", j.Ip4, all},
+		{"ip6", j.Ip6, all},
+		{"sysvmsg", j.SysVMsg, all},
+		{"sysvsem", j.SysVSem, all},
+		{"sysvshm", j.SysVShm, all},
 	} {
 		if share.value != "" {
 			oneOf(r, "/freebsd/jail/"+share.name, spec.FreeBSDJail, share.value, share.words...)

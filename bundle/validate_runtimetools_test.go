@@ -46,6 +46,7 @@ func toolOnly() map[string]string {
 		"minimum memory limit":                    "the same (RS-CL7 SHOULD)",
 		"is reserved":                             "config.md#annotations since 1.1 describes the keys of org.opencontainers.image; conversion.md of image-spec sets them",
 		"in the form of 'key=value'":              "config.md#posix-process: the semantics of environ, which takes any text (RS-B8 SHOULD)",
+		"device {/dev/x c":                        "config-linux.md#devices: 0 is a number too; one that is absent is RS-CL22 SHOULD",
 		"is not executable":                       "the program may come from a mount: no clause asks for it to be in rootfs",
 	}
 }

@@ -30,7 +30,9 @@ var (
 	HookDeprecated      = Clause{"RS-CF24", May, "runtime-spec", "config.md#posix-platform-hooks"}
 	AnnotationReserved  = Clause{"RS-CF25", Must, "runtime-spec", "config.md#annotations"}
 	AnnotationName      = Clause{"RS-CF26", Should, "runtime-spec", "config.md#annotations"}
-	ProcessConsoleSize  = Clause{"RS-CF27", Must, "runtime-spec", "config.md#process"}
+	// ProcessUserIDs is a SHOULD although the text says REQUIRED: the schema does not, and every runtime takes 0.
+	ProcessUserIDs     = Clause{"RS-CF28", Should, "runtime-spec", "config.md#posix-platform-user"}
+	ProcessConsoleSize = Clause{"RS-CF27", Must, "runtime-spec", "config.md#process"}
 )
 
 // The section linux.
@@ -55,6 +57,8 @@ var (
 	LinuxMountLabel   = Clause{"RS-CL18", Should, "runtime-spec", "config-linux.md#mount-label"}
 	LinuxReadonly     = Clause{"RS-CL19", Must, "runtime-spec", "config-linux.md#readonly-paths"}
 	LinuxDeviceMode   = Clause{"RS-CL20", Should, "runtime-spec", "config-linux.md#devices"}
+	// LinuxDeviceNumber is a SHOULD for the same reason.
+	LinuxDeviceNumber = Clause{"RS-CL22", Should, "runtime-spec", "config-linux.md#devices"}
 	LinuxRdma         = Clause{"RS-CL21", Must, "runtime-spec", "config-linux.md#rdma"}
 )
 
