@@ -111,6 +111,9 @@ func (r *report) linuxAdvice() {
 	if len(l.TimeOffsets) > 0 && !has(l, specs.TimeNamespace) {
 		r.add("/linux/timeOffsets", spec.LinuxTimeUse, "a namespace of type time", ErrInvalid, "offsets without a time namespace")
 	}
+	if p := l.Personality; p != nil && len(p.Flags) > 0 {
+		r.add("/linux/personality/flags", spec.LinuxPersonalityFlags, "none", ErrInvalid, "no flag is supported")
+	}
 	r.deviceAdvice(l.Devices)
 	r.memoryAdvice(l.Resources)
 	r.sysctlAdvice(l)

@@ -117,7 +117,7 @@ func judged() []spec.Clause {
 		spec.BundleBlockIO, spec.BundleSeccomp, spec.BundlePropagation, spec.BundlePaths, spec.BundlePersonality,
 		spec.ConfigExtensibility, spec.ConfigNewer, spec.ConfigNull, spec.ConfigSection, spec.ConfigWindows, spec.RootName, spec.RootWindows,
 		spec.MountAbsolute, spec.MountNested, spec.MountSource, spec.MountContrary, spec.MountDeprecated, spec.MountIDMapOption, spec.MountType,
-		spec.MountIDMappings, spec.ProcessConsole, spec.ProcessConsoleSize, spec.ProcessUserIDs, spec.LinuxDeviceNumber, spec.ProcessLinux, spec.ProcessUnused, spec.ProcessEnvOnce, spec.ProcessOther,
+		spec.MountIDMappings, spec.ProcessConsole, spec.ProcessConsoleSize, spec.ProcessUserIDs, spec.LinuxDeviceNumber, spec.LinuxPersonalityFlags, spec.MountIDMap, spec.ProcessLinux, spec.ProcessUnused, spec.ProcessEnvOnce, spec.ProcessOther,
 		spec.CapabilitySets, spec.HostnameUTS, spec.DomainnameUTS, spec.HookPlatform, spec.HookDeprecated, spec.AnnotationReserved, spec.AnnotationName,
 		spec.LinuxFilesystems, spec.LinuxMappingCount, spec.LinuxTimeUse, spec.LinuxDeviceTwice, spec.LinuxDeviceMode, spec.LinuxNetDevices, spec.LinuxMemory,
 		spec.LinuxMemoryAdvice, spec.LinuxCPU, spec.LinuxHugePages, spec.LinuxNetwork, spec.LinuxPids, spec.LinuxRdma, spec.LinuxRdt, spec.LinuxRdtL3,

@@ -28,6 +28,10 @@ func (r *report) mountRules() {
 			}
 			r.ranges(pointer+"/"+maps.name, maps.ids)
 		}
+		idmap := slices.Contains(m.Options, "idmap") || slices.Contains(m.Options, "ridmap")
+		if idmap && len(m.UIDMappings)+len(m.GIDMappings) == 0 && r.platform == Linux && (r.s.Linux == nil || !has(r.s.Linux, specs.UserNamespace)) {
+			r.add(pointer+"/options", spec.MountIDMap, "uidMappings and gidMappings, or a namespace of type user", ErrInvalid, "ids are mapped, and nothing says how")
+		}
 	}
 	if r.platform == Windows {
 		r.nested()

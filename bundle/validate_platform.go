@@ -57,6 +57,9 @@ func (r *report) namespaces(l *specs.Linux) {
 	r.mappings("/linux/uidMappings", l.UIDMappings, seen[specs.UserNamespace])
 	r.mappings("/linux/gidMappings", l.GIDMappings, seen[specs.UserNamespace])
 	for _, clock := range sortedKeys(l.TimeOffsets) {
+		if n := l.TimeOffsets[clock].Nanosecs; n >= 1e9 { // time_namespaces(7): EINVAL
+			r.add("/linux/timeOffsets/"+escape(clock)+"/nanosecs", spec.BundleTimeOffsets, "at most 999999999, the rest as secs", ErrInvalid, "%d is more than a second", n)
+		}
 		if clock != "monotonic" && clock != "boottime" {
 			r.add("/linux/timeOffsets/"+escape(clock), spec.BundleTimeOffsets, "monotonic or boottime", ErrInvalid, "unknown clock %q", clock)
 		}

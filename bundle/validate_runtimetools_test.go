@@ -65,7 +65,8 @@ func judgeOnly() map[string]string {
 		"RS-B18": "config-linux.md#devices: path is the full path", "RS-B19": absent, "RS-B20": kernel, "RS-B21": absent, "RS-B22": schema, "RS-B23": schema, "RS-B25": schema,
 		"RS-CF10": kernel, "RS-CF16": schema, "RS-CF27": absent, "RS-CL5": newer, "RS-CL6": kernel, "RS-CL8": kernel, "RS-CL9": schema, "RS-CL10": absent, "RS-CL11": kernel,
 		"RS-CL12": schema, "RS-CL14": newer, "RS-CL21": "config-linux.md#rdma: you MUST specify at least one",
-		"RS-CS2": kernel, "RS-CS3": kernel, "RS-CS4": kernel, "RS-CS5": kernel, "RS-MT2": "config.md#posix-platform-mounts: MUST be specified along with the other",
+		"RS-CS2": kernel, "RS-CS3": kernel, "RS-CS4": kernel, "RS-CS5": kernel, "RS-MT1": "config.md#linux-mount-options: an error MUST be returned",
+		"RS-MT2": "config.md#posix-platform-mounts: MUST be specified along with the other",
 		"RS-SC4": schema, "RS-SC7": "config-linux.md#seccomp: MUST NOT be set if listenerPath is not set",
 		"RS-CW1": schema, "RS-CW2": schema, "RS-CW3": kernel, "RS-CW5": schema, "RS-CW6": kernel, "RS-CW7": kernel,
 	}

@@ -58,8 +58,9 @@ var (
 	LinuxReadonly     = Clause{"RS-CL19", Must, "runtime-spec", "config-linux.md#readonly-paths"}
 	LinuxDeviceMode   = Clause{"RS-CL20", Should, "runtime-spec", "config-linux.md#devices"}
 	// LinuxDeviceNumber is a SHOULD for the same reason.
-	LinuxDeviceNumber = Clause{"RS-CL22", Should, "runtime-spec", "config-linux.md#devices"}
-	LinuxRdma         = Clause{"RS-CL21", Must, "runtime-spec", "config-linux.md#rdma"}
+	LinuxPersonalityFlags = Clause{"RS-CL23", Should, "runtime-spec", "config-linux.md#personality"}
+	LinuxDeviceNumber     = Clause{"RS-CL22", Should, "runtime-spec", "config-linux.md#devices"}
+	LinuxRdma             = Clause{"RS-CL21", Must, "runtime-spec", "config-linux.md#rdma"}
 )
 
 // The sections of the other platforms.
