@@ -13,42 +13,53 @@ import (
 // other users those stay empty, as the kernel would empty them; inheritable and ambient always do
 // (CVE-2022-24769).
 func (c *conversion) capabilities() error {
-	known := bundle.Capabilities()
-	if last := c.host.LastCapability; last > 0 && last+1 < len(known) {
-		known = known[:last+1]
-	}
-	caps := bundle.DefaultCapabilities()
-	if c.o.Privileged {
-		caps = c.available(known)
-	}
-	add, err := parseCapabilities("--cap-add", c.o.CapAdd, known)
+	ask, err := c.capabilityFlags()
 	if err != nil {
 		return err
 	}
-	drop, err := parseCapabilities("--cap-drop", c.o.CapDrop, known)
-	if err != nil {
-		return err
-	}
-	// As Docker orders them: "drop ALL, add X" leaves X; "add ALL, drop X" leaves all but X.
-	switch {
-	case slices.Contains(add, all):
-		caps = c.available(known)
-		drop = slices.DeleteFunc(drop, func(n string) bool { return n == all })
-	case slices.Contains(drop, all):
-		caps = nil
-	}
-	caps = slices.DeleteFunc(slices.Clone(caps), func(n string) bool { return slices.Contains(drop, n) })
-	for _, n := range add {
-		if n != all && !slices.Contains(caps, n) && !slices.Contains(drop, n) {
-			caps = append(caps, n)
-		}
-	}
+	caps := ask.apply(bundle.DefaultCapabilities())
 	sets := &specs.LinuxCapabilities{Bounding: caps}
 	if c.spec.Process.User.UID == 0 {
 		sets.Effective, sets.Permitted = slices.Clone(caps), slices.Clone(caps)
 	}
 	c.spec.Process.Capabilities = sets
 	return nil
+}
+
+// capabilityFlags are --cap-add, --cap-drop and --privileged taken apart.
+type capabilityFlags struct {
+	every, addAll, dropAll bool // every: --privileged
+	add, drop, available   []string
+}
+
+func (c *conversion) capabilityFlags() (f capabilityFlags, err error) {
+	known := bundle.Capabilities()
+	if last := c.host.LastCapability; last > 0 && last+1 < len(known) {
+		known = known[:last+1]
+	}
+	f.every, f.available = c.o.Privileged, c.available(known)
+	if f.add, f.addAll, err = parseCapabilities("--cap-add", c.o.CapAdd, known); err != nil {
+		return f, err
+	}
+	f.drop, f.dropAll, err = parseCapabilities("--cap-drop", c.o.CapDrop, known)
+	return f, err
+}
+
+// apply changes a set as Docker orders it: "drop ALL, add X" leaves X; "add ALL, drop X" leaves all but X.
+func (f capabilityFlags) apply(caps []string) []string {
+	switch {
+	case f.dropAll && !f.addAll:
+		caps = nil
+	case f.every, f.addAll:
+		caps = f.available
+	}
+	caps = slices.DeleteFunc(slices.Clone(caps), func(n string) bool { return slices.Contains(f.drop, n) })
+	for _, n := range f.add {
+		if !slices.Contains(caps, n) && !slices.Contains(f.drop, n) {
+			caps = append(caps, n)
+		}
+	}
+	return caps
 }
 
 const all = "ALL"
@@ -69,23 +80,22 @@ func (c *conversion) available(known []string) []string {
 }
 
 // parseCapabilities takes names with or without CAP_, in any case, alone or separated by commas.
-func parseCapabilities(flag string, values, known []string) ([]string, error) {
-	var out []string
+func parseCapabilities(flag string, values, known []string) (out []string, everyOne bool, err error) {
 	for _, value := range values {
 		for name := range strings.SplitSeq(value, ",") {
 			name = strings.ToUpper(strings.TrimSpace(name))
 			if name == all || name == "CAP_ALL" {
-				out = append(out, all)
+				everyOne = true
 				continue
 			}
 			if !strings.HasPrefix(name, "CAP_") {
 				name = "CAP_" + name
 			}
 			if !slices.Contains(known, name) {
-				return nil, usage(flag, value, "%s is no capability of this kernel", name)
+				return nil, false, usage(flag, value, "%s is no capability of this kernel", name)
 			}
 			out = append(out, name)
 		}
 	}
-	return out, nil
+	return out, everyOne, nil
 }

@@ -12,34 +12,42 @@ import (
 // env keeps the variables of the image as they are, in their order; then come those of the user,
 // and last the defaults for names that nobody has set.
 func (c *conversion) env() error {
-	env := slices.Clone(c.img.Config.Env)
-	for _, e := range env {
+	for _, e := range c.img.Config.Env {
 		if strings.ContainsRune(e, 0) {
 			return imageError("config.Env", spec.ConversionVerbatim, fmt.Errorf("%w: NUL in %q", ErrInvalid, e))
 		}
 	}
+	env, err := c.userEnv(slices.Clone(c.img.Config.Env))
+	if err != nil {
+		return err
+	}
+	c.spec.Process.Terminal = c.o.Terminal
+	c.spec.Process.Env = c.defaultEnv(env)
+	return nil
+}
+
+// userEnv sets in env what --env-file and --env say.
+func (c *conversion) userEnv(env []string) ([]string, error) {
 	for _, line := range c.o.EnvFile {
 		line = strings.TrimSuffix(strings.TrimLeft(line, " \t"), "\r")
 		if line == "" || line[0] == '#' {
 			continue
 		}
 		if name, _, _ := strings.Cut(line, "="); strings.ContainsAny(name, " \t") {
-			return usage("--env-file", line, "white space in the name of a variable")
+			return nil, usage("--env-file", line, "white space in the name of a variable")
 		}
 		var err error
 		if env, err = c.setEnv("--env-file", env, line); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for _, e := range c.o.Env {
 		var err error
 		if env, err = c.setEnv("--env", env, e); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	c.spec.Process.Terminal = c.o.Terminal
-	c.spec.Process.Env = c.defaultEnv(env)
-	return nil
+	return env, nil
 }
 
 func (c *conversion) defaultEnv(env []string) []string {

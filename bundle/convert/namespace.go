@@ -22,11 +22,31 @@ func (c *conversion) namespaces() error {
 		userns = "host"
 	}
 	var all []specs.LinuxNamespace
-	for _, n := range []struct {
-		flag, value string
-		kind        specs.LinuxNamespaceType
-		also        string // other words for a new namespace
-	}{
+	for _, n := range c.namespaceFlags(cgroupns, userns) {
+		ns, own, err := n.namespace()
+		if err != nil {
+			return err
+		}
+		if own {
+			all = append(all, ns)
+		}
+	}
+	c.spec.Linux.Namespaces = all
+	if err := c.mappings(); err != nil {
+		return err
+	}
+	return c.names()
+}
+
+// namespaceFlag is a flag that says which namespace of a kind the container has.
+type namespaceFlag struct {
+	flag, value string
+	kind        specs.LinuxNamespaceType
+	also        string // other words for a new namespace
+}
+
+func (c *conversion) namespaceFlags(cgroupns, userns string) []namespaceFlag {
+	return []namespaceFlag{
 		{"--pid", c.o.PID, specs.PIDNamespace, ""},
 		{"--ipc", c.o.IPC, specs.IPCNamespace, "shareable none"},
 		{"--uts", c.o.UTS, specs.UTSNamespace, ""},
@@ -34,25 +54,23 @@ func (c *conversion) namespaces() error {
 		{"--network", c.o.Network, specs.NetworkNamespace, "none"},
 		{"--cgroupns", cgroupns, specs.CgroupNamespace, ""},
 		{"--userns", userns, specs.UserNamespace, ""},
-	} {
-		ns := specs.LinuxNamespace{Type: n.kind}
-		path, isPath := strings.CutPrefix(n.value, "ns:")
-		switch {
-		case n.value == "host":
-			continue
-		case isPath && strings.HasPrefix(path, "/"):
-			ns.Path = path
-		case n.value == "" || n.value == "private":
-		case isPath || !slices.Contains(strings.Fields(n.also), n.value):
-			return usage(n.flag, n.value, "want %s", strings.Join(append(strings.Fields("private host ns:/PATH"), strings.Fields(n.also)...), ", "))
-		}
-		all = append(all, ns)
 	}
-	c.spec.Linux.Namespaces = all
-	if err := c.mappings(); err != nil {
-		return err
+}
+
+// namespace gives the one that is asked for; own is false for the one that the runtime is in.
+func (n namespaceFlag) namespace() (ns specs.LinuxNamespace, own bool, err error) {
+	ns.Type = n.kind
+	path, isPath := strings.CutPrefix(n.value, "ns:")
+	switch {
+	case n.value == "host":
+		return ns, false, nil
+	case isPath && strings.HasPrefix(path, "/"):
+		ns.Path = path
+	case n.value == "" || n.value == "private":
+	case isPath || !slices.Contains(strings.Fields(n.also), n.value):
+		return ns, false, usage(n.flag, n.value, "want %s", strings.Join(append(strings.Fields("private host ns:/PATH"), strings.Fields(n.also)...), ", "))
 	}
-	return c.names()
+	return ns, true, nil
 }
 
 // mappings sets the ids of a new user namespace. A joined one has its own.

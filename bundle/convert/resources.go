@@ -29,10 +29,8 @@ func (c *conversion) resources() error {
 	}
 	r := l.Resources
 	r.Memory, r.CPU = memory, cpu
-	if n := c.o.PidsLimit; n > 0 {
-		r.Pids = &specs.LinuxPids{Limit: &n}
-	} else if n < -1 {
-		return usage("--pids-limit", strconv.FormatInt(n, 10), "want a number above 0, or -1")
+	if r.Pids, err = c.pids(); err != nil {
+		return err
 	}
 	if !c.o.Rootless {
 		return nil
@@ -44,6 +42,17 @@ func (c *conversion) resources() error {
 		l.Resources = nil
 	}
 	return nil
+}
+
+func (c *conversion) pids() (*specs.LinuxPids, error) {
+	n := c.o.PidsLimit
+	switch {
+	case n > 0:
+		return &specs.LinuxPids{Limit: &n}, nil
+	case n < -1:
+		return nil, usage("--pids-limit", strconv.FormatInt(n, 10), "want a number above 0, or -1")
+	}
+	return nil, nil
 }
 
 func (c *conversion) firstLimit() (flag, value string) {

@@ -24,6 +24,7 @@ type securityOptions struct {
 	seccompFlag     string // as given, for messages
 	apparmor        string
 	noNewPrivileges bool
+	privileges      bool // no-new-privileges was given
 	mask            []string
 	unmask          []string // patterns
 	unmaskAll       bool
@@ -50,6 +51,11 @@ func (c *conversion) security() error {
 		}
 		return nil
 	}
+	return c.seccompFile(s)
+}
+
+// seccompFile takes the profile that --security-opt names.
+func (c *conversion) seccompFile(s securityOptions) error {
 	body, err := readProfile(s.seccomp)
 	if err == nil {
 		c.spec.Linux.Seccomp, err = loadSeccomp(body, c.spec)
@@ -117,7 +123,7 @@ func (s *securityOptions) set(value, name, v string, hasValue bool) error {
 		if hasValue && err != nil {
 			return usage(flag, value, "want true or false")
 		}
-		s.noNewPrivileges = !hasValue || b
+		s.noNewPrivileges, s.privileges = !hasValue || b, true
 		return nil
 	}
 	if v == "" {

@@ -17,6 +17,17 @@ func (c *conversion) sysctls() error {
 			all["net.ipv4.ping_group_range"] = "0 2147483647"
 		}
 	}
+	if err := c.userSysctls(all); err != nil {
+		return err
+	}
+	if len(all) > 0 {
+		c.spec.Linux.Sysctl = all
+	}
+	return nil
+}
+
+// userSysctls sets in all what --sysctl says.
+func (c *conversion) userSysctls(all map[string]string) error {
 	for _, value := range c.o.Sysctls {
 		name, v, ok := strings.Cut(value, "=")
 		name = strings.ReplaceAll(name, "/", ".")
@@ -31,9 +42,6 @@ func (c *conversion) sysctls() error {
 			return usage("--sysctl", value, "not possible with the %s namespace of the host", kind)
 		}
 		all[name] = v
-	}
-	if len(all) > 0 {
-		c.spec.Linux.Sysctl = all
 	}
 	return nil
 }

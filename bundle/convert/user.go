@@ -57,6 +57,15 @@ func (c *conversion) user() error {
 	if err := c.checkMapped(&u); err != nil {
 		return imageError(subject, spec.ConversionUser, fmt.Errorf("%q: %w", spelled, err))
 	}
+	if err := c.addGroups(&u); err != nil {
+		return err
+	}
+	c.spec.Process.User = u
+	return nil
+}
+
+// addGroups adds the groups of --group-add.
+func (c *conversion) addGroups(u *specs.User) error {
 	for _, g := range c.o.GroupAdd {
 		gid, err := c.users.groupID(g)
 		if err == nil && !c.mapped(c.o.GIDMappings, gid) {
@@ -67,7 +76,6 @@ func (c *conversion) user() error {
 		}
 		u.AdditionalGids = appendNew(u.AdditionalGids, gid)
 	}
-	c.spec.Process.User = u
 	return nil
 }
 
