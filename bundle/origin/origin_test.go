@@ -18,8 +18,11 @@ const config = `{"ociVersion":"1.0.2","process":{"cwd":"/","args":["sh","-c"],"e
 func record(t *testing.T) origin.Record {
 	t.Helper()
 	entries, err := origin.Trace([]byte(config), []origin.Mark{
-		{Pointer: "/process/args", Kind: origin.Image, Name: "config.Cmd"}, {Pointer: "/process/env/0", Kind: origin.Image, Name: "config.Env"},
-		{Pointer: "/process/env/1", Kind: origin.Flag, Name: "--env"}, {Pointer: "/process/env/2", Kind: origin.Host}, {Pointer: "/x~1y~0z/kept/1/a", Kind: origin.Flag, Name: "--x"},
+		{Pointer: "/process/args", Kind: origin.Image, Name: "config.Cmd"},
+		{Pointer: "/process/env/0", Kind: origin.Image, Name: "config.Env"},
+		{Pointer: "/process/env/1", Kind: origin.Flag, Name: "--env"},
+		{Pointer: "/process/env/2", Kind: origin.Host},
+		{Pointer: "/x~1y~0z/kept/1/a", Kind: origin.Flag, Name: "--x"},
 		{Pointer: "/not/there", Kind: origin.Flag, Name: "--none"},
 	})
 	if err != nil {
