@@ -27,15 +27,16 @@ func (v Value) Members() ([]Member, error) {
 		return nil, nil
 	}
 	d := json.NewDecoder(bytes.NewReader(v))
-	token, err := d.Token()
+	_, err := d.Token() // the opening bracket
 	var list []Member
 	for err == nil && d.More() {
 		m := Member{Key: strconv.Itoa(len(list))}
 		if v.IsObject() {
-			if token, err = d.Token(); err != nil {
+			var key json.Token
+			if key, err = d.Token(); err != nil {
 				break
 			}
-			m.Key, _ = token.(string)
+			m.Key, _ = key.(string)
 		}
 		var raw json.RawMessage
 		err = d.Decode(&raw)
