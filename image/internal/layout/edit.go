@@ -52,9 +52,10 @@ func (d *Dir) Document(ctx context.Context, name string, limit int64) ([]byte, e
 }
 
 // EditIndex changes index.json. Only one EditIndex of a layout may be at work; other tools, which know no
-// lock, may write it at any time. What they have written is never lost: the new file takes the place of
+// lock, may write it at any time. What they have written is not lost: the new file takes the place of
 // the old one by an exchange of names, and if the one that comes back is not the one that was read, the
-// change is made to that one. before, if not nil, gets the bytes before they are visible.
+// change is made to that one. (Only a tool that is inside open(2) just then, its lookup done and its truncation
+// not, can still write into the old file when nobody looks any more.) before, if not nil, gets the bytes before they are visible.
 func (d *Dir) EditIndex(ctx context.Context, change func(*Index) error, before func([]byte) error) error {
 	base, err := d.Document(ctx, ispec.ImageIndexFile, image.MaxManifestSize)
 	there := base  // what the file holds, as far as is known
