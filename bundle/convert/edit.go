@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -27,6 +28,11 @@ func Edit(s *specs.Spec, rootfs Rootfs, o Options) error {
 	before := bundle.MinVersion(s)
 	if s.Linux == nil {
 		s.Linux = &specs.Linux{}
+		defer func() {
+			if reflect.DeepEqual(s.Linux, &specs.Linux{}) {
+				s.Linux = nil // a config of another platform, or without anything of Linux
+			}
+		}()
 	}
 	for _, edit := range []func(*conversion) error{
 		(*conversion).editProcess, (*conversion).editUser, (*conversion).editEnv, (*conversion).editAnnotations, (*conversion).editNamespaces,
@@ -151,8 +157,13 @@ func (c *conversion) editNamespaces() error {
 			l.Namespaces = slices.Delete(l.Namespaces, i, i+1)
 		}
 	}
-	if userns != "" {
+	switch {
+	case userns == "host", strings.HasPrefix(userns, "ns:"):
 		l.UIDMappings, l.GIDMappings = nil, nil
+	case userns != "":
+		if len(c.o.UIDMappings)+len(c.o.GIDMappings) == 0 {
+			c.o.UIDMappings, c.o.GIDMappings = l.UIDMappings, l.GIDMappings
+		}
 		if err := c.mappings(); err != nil {
 			return err
 		}

@@ -67,6 +67,10 @@ func unordered(t *testing.T, s *specs.Spec) string {
 	for i := range s.Mounts {
 		slices.Sort(s.Mounts[i].Options)
 	}
+	if s.Linux == nil {
+		s.Linux = &specs.Linux{}
+		defer func() { s.Linux = nil }()
+	}
 	slices.SortFunc(s.Linux.Namespaces, func(a, b specs.LinuxNamespace) int { return strings.Compare(string(a.Type), string(b.Type)) })
 	slices.Sort(s.Linux.MaskedPaths)
 	if s.Process != nil {
@@ -156,13 +160,13 @@ func TestEdit_nothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := mustClone(t, s)
-		if before.Linux == nil {
-			before.Linux = &specs.Linux{}
-		}
 		o := plain()
 		o.SecurityOpts = nil
 		if err := Edit(s, nil, o); err != nil {
 			t.Fatal(err)
+		}
+		if (s.Linux == nil) != (before.Linux == nil) {
+			t.Errorf("linux is %+v", s.Linux)
 		}
 		if got, want := unordered(t, s), unordered(t, before); got != want {
 			t.Error(firstDifference(got, want))
@@ -189,6 +193,16 @@ func TestEdit_keeps_what_is_there(t *testing.T) {
 	case p.User.UID != 3 || *p.User.Umask != umask, !slices.Equal(p.Capabilities.Bounding, []string{"CAP_SYS_ADMIN"}), len(p.Capabilities.Ambient) != 0,
 		*s.Linux.Resources.Memory.Swap != swap, s.Annotations["a"] != "b", s.Annotations["c"] != "d", len(s.Linux.Namespaces) != 3, s.Linux.Namespaces[1].Path != "/n", s.Version != "1.0.0":
 		t.Errorf("%s", unordered(t, s))
+	}
+	// A user namespace that is there keeps its ids when it is asked for again, and loses them with it.
+	ids := []specs.LinuxIDMapping{{HostID: 1000, Size: 10}}
+	s.Linux.UIDMappings, s.Linux.GIDMappings = ids, ids
+	o = plain()
+	for userns, want := range map[string]int{"private": 1, "host": 0} {
+		again := mustClone(t, s)
+		if o.Userns = userns; Edit(again, nil, o) != nil || len(again.Linux.UIDMappings) != want {
+			t.Errorf("%s: %+v", userns, again.Linux)
+		}
 	}
 	o = plain()
 	o.User = "nobody"
