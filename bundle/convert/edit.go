@@ -51,11 +51,6 @@ func Edit(s *specs.Spec, rootfs Rootfs, o Options) error {
 	return c.finish()
 }
 
-// asked reports whether any of the values was given.
-func asked(values ...string) bool {
-	return slices.ContainsFunc(values, func(v string) bool { return v != "" })
-}
-
 // process is what is there, or a new one that lacks only a program.
 func (c *conversion) process() *specs.Process {
 	if c.spec.Process == nil {
@@ -171,7 +166,7 @@ func (c *conversion) editNamespaces() error {
 	if c.o.UTS == "host" {
 		c.spec.Hostname, c.spec.Domainname = "", ""
 	}
-	if !asked(c.o.Hostname, c.o.Domainname) {
+	if c.o.Hostname == "" && c.o.Domainname == "" {
 		return nil
 	}
 	c.o.Hostname, c.o.Domainname = cmp.Or(c.o.Hostname, c.spec.Hostname), cmp.Or(c.o.Domainname, c.spec.Domainname)
@@ -245,15 +240,7 @@ func (c *conversion) editDevices() error {
 func (c *conversion) editResources() error {
 	l := c.spec.Linux
 	l.CgroupsPath = cmp.Or(c.o.CgroupsPath, l.CgroupsPath)
-	memory, err := c.memory()
-	if err != nil {
-		return err
-	}
-	cpu, err := c.cpu()
-	if err != nil {
-		return err
-	}
-	pids, err := c.pids()
+	memory, cpu, pids, err := c.askedLimits()
 	if err != nil || memory == nil && cpu == nil && pids == nil {
 		return err
 	}

@@ -19,17 +19,9 @@ const cpuPeriod = 100_000
 func (c *conversion) resources() error {
 	l := c.spec.Linux
 	l.CgroupsPath = c.o.CgroupsPath
-	memory, err := c.memory()
-	if err != nil {
-		return err
-	}
-	cpu, err := c.cpu()
-	if err != nil {
-		return err
-	}
 	r := l.Resources
-	r.Memory, r.CPU = memory, cpu
-	if r.Pids, err = c.pids(); err != nil {
+	var err error
+	if r.Memory, r.CPU, r.Pids, err = c.askedLimits(); err != nil {
 		return err
 	}
 	if !c.o.Rootless {
@@ -42,6 +34,18 @@ func (c *conversion) resources() error {
 		l.Resources = nil
 	}
 	return nil
+}
+
+// askedLimits are those that flags set; nil is one that none does.
+func (c *conversion) askedLimits() (memory *specs.LinuxMemory, cpu *specs.LinuxCPU, pids *specs.LinuxPids, err error) {
+	if memory, err = c.memory(); err != nil {
+		return nil, nil, nil, err
+	}
+	if cpu, err = c.cpu(); err != nil {
+		return nil, nil, nil, err
+	}
+	pids, err = c.pids()
+	return memory, cpu, pids, err
 }
 
 func (c *conversion) pids() (*specs.LinuxPids, error) {

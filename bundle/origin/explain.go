@@ -33,10 +33,7 @@ func Explain(config []byte, r Record) ([]Finding, error) {
 	x := explainer{kept: make(map[string]Entry, len(r.Entries)), inner: make(map[string]bool), moved: make(map[string][]Entry), seen: make(map[string]bool)}
 	for _, e := range r.Entries {
 		x.kept[e.Pointer] = e
-		for p := e.Pointer; strings.Contains(p, "/"); {
-			p = p[:strings.LastIndexByte(p, '/')]
-			x.inner[p] = true
-		}
+		holdAbove(x.inner, e.Pointer)
 		list := parent(e.Pointer)
 		x.moved[list] = append(x.moved[list], e)
 	}
@@ -175,11 +172,4 @@ func (e Entry) was() string {
 		return "was " + string(e.From)
 	}
 	return "was " + string(e.From) + " " + e.Name
-}
-
-func parent(pointer string) string {
-	if i := strings.LastIndexByte(pointer, '/'); i >= 0 {
-		return pointer[:i]
-	}
-	return ""
 }

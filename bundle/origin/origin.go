@@ -45,13 +45,23 @@ func Trace(config []byte, marks []Mark) ([]Entry, error) {
 	t := tracer{marks: make(map[string]Mark, len(marks)), inner: make(map[string]bool)}
 	for _, m := range marks {
 		t.marks[m.Pointer] = m
-		for p := m.Pointer; p != ""; {
-			p = p[:strings.LastIndexByte(p, '/')]
-			t.inner[p] = true
-		}
+		holdAbove(t.inner, m.Pointer)
 	}
 	err = t.walk("", root, Mark{Kind: Default})
 	return t.entries, err
+}
+
+// holdAbove notes every pointer above the given one in inner.
+func holdAbove(inner map[string]bool, pointer string) {
+	for pointer != "" {
+		pointer = parent(pointer)
+		inner[pointer] = true
+	}
+}
+
+// parent is the pointer of what holds a value; that of the whole document is its own.
+func parent(pointer string) string {
+	return pointer[:max(0, strings.LastIndexByte(pointer, '/'))]
 }
 
 // tracer lays marks over a document.

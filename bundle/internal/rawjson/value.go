@@ -57,26 +57,3 @@ func (v Value) Compact() json.RawMessage {
 	}
 	return b.Bytes()
 }
-
-// Same reports whether two values are written alike but for white space.
-func Same(a, b Value) bool { return bytes.Equal(a.Compact(), b.Compact()) }
-
-// Join makes a list or an object of members.
-func Join(members []Member, object bool) Value {
-	open, end := byte('['), byte(']')
-	if object {
-		open, end = '{', '}'
-	}
-	out := []byte{open}
-	for i, m := range members {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		if object {
-			key, _ := json.Marshal(m.Key) // a string always can be
-			out = append(append(out, key...), ':')
-		}
-		out = append(out, m.Value...)
-	}
-	return append(out, end)
-}
