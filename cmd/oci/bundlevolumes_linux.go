@@ -68,13 +68,8 @@ func (b *bundleFiles) volume(ctx context.Context, v convert.Volume) (string, err
 	if err := os.MkdirAll(filepath.Join(b.dir, bundleVolumes), 0o755); err != nil {
 		return "", err
 	}
-	seed := volume.Seed{Root: b.rootfs, Destination: v.Destination, UID: rootOf(b.unpack.UIDMap), GID: rootOf(b.unpack.GIDMap)}
-	if v.NoCopy {
-		seed.Root = nil
-	}
-	seed.UIDMap, seed.GIDMap = reversed(v.UIDMappings), reversed(v.GIDMappings)
 	b.named[name] = true
-	return name, volume.Fill(ctx, filepath.Join(b.dir, name), seed)
+	return name, volume.Fill(ctx, filepath.Join(b.dir, name), seedOf(b.rootfs, v, rootOf(b.unpack.UIDMap), rootOf(b.unpack.GIDMap)))
 }
 
 // rootOf is the id of the host for 0 of the container.

@@ -159,15 +159,11 @@ func (r *imageRun) takeVolume(ctx context.Context, request volume.Request) (volu
 }
 
 func (r *imageRun) volumeDir(ctx context.Context, v convert.Volume) (string, error) {
-	seed := volume.Seed{Root: r.root, Destination: v.Destination}
-	if uid, gid, ok := r.rootIDs(); ok {
-		seed.UID, seed.GID = uid, gid
+	uid, gid, mapped := r.rootIDs()
+	if !mapped {
+		uid, gid = 0, 0
 	}
-	if v.NoCopy {
-		seed.Root = nil
-	}
-	seed.UIDMap, seed.GIDMap = reversed(v.UIDMappings), reversed(v.GIDMappings)
-	info, err := r.takeVolume(ctx, volume.Request{Name: v.Name, User: r.id, Seed: seed})
+	info, err := r.takeVolume(ctx, volume.Request{Name: v.Name, User: r.id, Seed: seedOf(r.root, v, uid, gid)})
 	if err != nil {
 		return "", err
 	}
@@ -181,6 +177,16 @@ func (r *imageRun) volumeDir(ctx context.Context, v convert.Volume) (string, err
 	defer data.Close()
 	// By a descriptor: a container that has the volume may put a link there meanwhile (CVE-2021-25741).
 	return filepath.Join(info.Path, v.Subpath), r.giveBelow(data, v.Subpath, v.Destination)
+}
+
+// seedOf is what a volume of a container begins with: what the root file system has there, or an empty directory of the owner.
+func seedOf(root *os.File, v convert.Volume, uid, gid int) volume.Seed {
+	if v.NoCopy {
+		root = nil
+	}
+	return volume.Seed{
+		Root: root, Destination: v.Destination, UID: uid, GID: gid, UIDMap: reversed(v.UIDMappings), GIDMap: reversed(v.GIDMappings),
+	}
 }
 
 // reversed are maps from ids of the host to those of a source that is mounted with maps.
@@ -207,11 +213,16 @@ func (r *imageRun) giveBelow(dir *os.File, sub, destination string) error {
 	return nil
 }
 
+// nextMountDir is where the next image or overlay of the container has its files.
+func (r *imageRun) nextMountDir() string {
+	r.mounts.count++
+	return r.dir.join(filepath.Join(imagesDir, strconv.Itoa(r.mounts.count-1)))
+}
+
 // imageDir mounts an image as the root file system of a container is made: an overlay of its layers, else a copy of them.
 func (r *imageRun) imageDir(ctx context.Context, m convert.ImageMount) (string, error) {
 	img := r.mounts.images[m.Image]
-	dir := r.dir.join(filepath.Join(imagesDir, strconv.Itoa(r.mounts.count)))
-	r.mounts.count++
+	dir := r.nextMountDir()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
@@ -238,8 +249,7 @@ func (r *imageRun) overlayDir(ctx context.Context, m convert.OverlayMount) (stri
 	if info, err := os.Stat(m.Source); err != nil || !info.IsDir() {
 		return "", errors.Join(err, fmt.Errorf("overlay: %s is no directory", m.Source))
 	}
-	dir := r.dir.join(filepath.Join(imagesDir, strconv.Itoa(r.mounts.count)))
-	r.mounts.count++
+	dir := r.nextMountDir()
 	o := snapshot.MountOptions{Layers: []string{m.Source}, Upper: m.Upper, Work: m.Work, UserXattr: rootless()}
 	if o.Upper == "" {
 		o.Upper, o.Work = filepath.Join(dir, upperDir), filepath.Join(dir, workDir)

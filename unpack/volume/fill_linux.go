@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/oci-pipeline/oci/unpack"
+	"github.com/oci-pipeline/oci/unpack/internal/openfd"
 	"github.com/oci-pipeline/oci/unpack/snapshot"
 )
 
@@ -58,7 +57,7 @@ func fill(ctx context.Context, dir string, s Seed) error {
 	}
 	defer from.Close()
 	// By its descriptor, and as "." in it: a name would be looked up again, and a link is not followed.
-	open := filepath.Join("/proc/self/fd", strconv.Itoa(int(from.Fd()))) + "/."
+	open := openfd.Path(int(from.Fd())) + "/."
 	_, err = snapshot.Copy(ctx, dir, snapshot.CopyOptions{Layers: []string{open}, UIDMap: s.UIDMap, GIDMap: s.GIDMap})
 	return err
 }
@@ -94,7 +93,7 @@ func OpenIn(root *os.File, path string, flags int) (*os.File, error) {
 
 // openSlow is stricter: a link to an absolute path is an error.
 func openSlow(root *os.File, path string, flags int) (*os.File, error) {
-	r, err := os.OpenRoot("/proc/self/fd/" + strconv.Itoa(int(root.Fd())))
+	r, err := os.OpenRoot(openfd.Path(int(root.Fd())))
 	if err != nil {
 		return nil, err
 	}
