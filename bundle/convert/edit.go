@@ -21,11 +21,11 @@ import (
 // process.args, --cap-drop takes from the sets that are there.
 //
 // ImageLabels, Rootless, SpecMounts, VolumeDir for volumes of an image, and NumericGroups have no meaning here. The errors are
-// those of Spec. s is changed also if an error is returned.
+// those of Spec; a requirement of runtime-spec that s broke before is none. s is changed also if an error is returned.
 func Edit(s *specs.Spec, rootfs Rootfs, o Options) error {
 	c := newConversion(ispec.Image{}, rootfs, o)
 	c.spec = s
-	before := bundle.MinVersion(s)
+	before, already := bundle.MinVersion(s), bundle.Validate(s).Must()
 	if s.Linux == nil {
 		s.Linux = &specs.Linux{}
 		defer func() {
@@ -45,10 +45,26 @@ func Edit(s *specs.Spec, rootfs Rootfs, o Options) error {
 	if least := bundle.MinVersion(s); least != before && s.Version < least { // an option needs it; of one major number and one digit each
 		s.Version = least
 	}
-	if problems := bundle.Validate(s).Must(); len(problems) > 0 {
+	if problems := newProblems(already, bundle.Validate(s).Must()); len(problems) > 0 {
 		return &Error{Op: "edit", Subject: bundle.ConfigName, Err: fmt.Errorf("%w: %w", ErrInvalid, problems)}
 	}
 	return c.finish()
+}
+
+// newProblems are those that were not there before, wherever in their lists. What somebody else did wrong is not for an edit to refuse:
+// it may be the one of several that mend it.
+func newProblems(before, after bundle.Problems) (problems bundle.Problems) {
+	known := make(map[string]int)
+	key := func(p *bundle.Problem) string { return p.Clause.String() + " " + p.Err.Error() }
+	for _, p := range before {
+		known[key(p)]++
+	}
+	for _, p := range after {
+		if known[key(p)]--; known[key(p)] < 0 {
+			problems = append(problems, p)
+		}
+	}
+	return problems
 }
 
 // process is what is there, or a new one that lacks only a program.

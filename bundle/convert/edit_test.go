@@ -215,3 +215,18 @@ func TestEdit_keeps_what_is_there(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestEdit_what_was_wrong: a config that breaks a MUST already can be edited; what an option breaks is refused.
+func TestEdit_what_was_wrong(t *testing.T) {
+	s := &specs.Spec{Version: "1.0.0", Root: &specs.Root{Path: "r"}, Process: &specs.Process{Args: []string{"p"}, Cwd: "relative"}, Mounts: []specs.Mount{{Destination: "/a", Options: []string{"x\x00"}}}}
+	o := plain()
+	o.SecurityOpts, o.Tmpfs = nil, []string{"/b"}
+	if err := Edit(s, nil, o); err != nil || len(s.Mounts) != 2 {
+		t.Errorf("%v, %+v", err, s.Mounts)
+	}
+	o = plain()
+	o.SecurityOpts, o.Annotations = nil, []string{"a\x00=b"}
+	if err := Edit(s, nil, o); err == nil {
+		t.Error("an annotation with NUL was taken")
+	}
+}
