@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/oci-pipeline/oci/bundle"
+	"github.com/oci-pipeline/oci/bundle/origin"
 	"github.com/oci-pipeline/oci/conformance/spec"
 )
 
@@ -48,6 +49,7 @@ type conversion struct {
 	named  int   // devices of the config that flags named; the others are the host's, for a privileged container
 	chown  []func() error
 	from   map[string]string // which flag made the mount at a destination, where it is not the one that names it
+	marked []origin.Mark     // of values that a step knows the flag of
 }
 
 // step sets some fields of the config.
@@ -74,6 +76,7 @@ func steps() []step {
 		{"/process/rlimits /process/oomScoreAdj", (*conversion).limits},
 		{"/linux/sysctl, after the namespaces", (*conversion).sysctls},
 		{"/linux/seccomp /linux/{masked,readonly}Paths /process/{noNewPrivileges,apparmorProfile}, after the capabilities", (*conversion).security},
+		{"/hooks, after what they ask about", (*conversion).hooksDirs},
 		{"/ociVersion, from all the others", (*conversion).version},
 	}
 }

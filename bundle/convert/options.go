@@ -96,6 +96,10 @@ type Options struct {
 	SecurityOpts []string // seccomp=unconfined|builtin|FILE, no-new-privileges[=BOOL], apparmor=PROFILE, mask=PATHS, unmask=PATHS|ALL, systempaths=unconfined, label=disable
 	Sysctls      []string // NAME=value
 
+	// HooksDirs are directories of hooks in podman's format, of which those that fit the container are added (--hooks-dir; see
+	// package bundle/hooks). A file of a later directory stands for one of the same name before it.
+	HooksDirs []string
+
 	// Resources.
 
 	CgroupsPath       string

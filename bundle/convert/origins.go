@@ -26,7 +26,7 @@ func SpecWithOrigins(img ispec.Image, rootfs Rootfs, o Options) (*specs.Spec, []
 	} {
 		mark(&m)
 	}
-	return c.spec, m.list, nil
+	return c.spec, append(m.list, c.marked...), nil
 }
 
 // marks are collected from a conversion that is done: they tell from what was asked for, and from what came of it.

@@ -41,6 +41,7 @@ func (c *convertFlags) register(f *pflag.FlagSet) {
 	c.registerFiles()
 	c.registerIsolation()
 	c.registerResources()
+	c.registerHooks(f)
 }
 
 func (c *convertFlags) registerFiles() {

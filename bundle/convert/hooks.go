@@ -1,0 +1,49 @@
+package convert
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/oci-pipeline/oci/bundle/hooks"
+	"github.com/oci-pipeline/oci/bundle/origin"
+)
+
+// hooksDirs adds the hooks of HooksDirs that fit the container. Annotations count that the user has set, not labels of the image: an
+// image must not choose what runs on the host (H-84). The command is the program that was asked for, also with an init before it.
+func (c *conversion) hooksDirs() error {
+	user, err := c.userAnnotations()
+	if err != nil {
+		return err
+	}
+	return c.addHooks(user)
+}
+
+// editHooks is hooksDirs for a config that is there: its own annotations count too, as its own hooks do.
+func (c *conversion) editHooks() error { return c.addHooks(maps.Clone(c.spec.Annotations)) }
+
+func (c *conversion) addHooks(annotations map[string]string) error {
+	if len(c.o.HooksDirs) == 0 {
+		return nil
+	}
+	set, err := hooks.Load(c.o.HooksDirs...)
+	if err != nil {
+		return &UsageError{Flag: "--hooks-dir", Value: strings.Join(c.o.HooksDirs, " "), Err: err}
+	}
+	container := hooks.Container{Annotations: annotations}
+	if p := c.spec.Process; p != nil && len(p.Args) > 0 {
+		container.Command = p.Args[0]
+	}
+	mounts, err := parseMounts(c.o)
+	if err != nil {
+		return err
+	}
+	container.BindMounts = len(c.o.VolumesFrom) > 0 || slices.ContainsFunc(mounts, func(f mountFlag) bool { return f.kind == kindBind || f.kind == kindVolume })
+	set.For(container).AddTo(c.spec, func(pointer string) { c.mark(pointer, "--hooks-dir") })
+	return nil
+}
+
+// mark notes that a flag made the value at a pointer, for SpecWithOrigins.
+func (c *conversion) mark(pointer, flag string) {
+	c.marked = append(c.marked, origin.Mark{Pointer: pointer, Kind: origin.Flag, Name: flag})
+}
