@@ -20,13 +20,13 @@ func ValidateDescriptor(d ispec.Descriptor) error {
 	fail := func(c spec.Clause, err error) error {
 		return &Error{Op: "check descriptor", Subject: d.Digest.String(), Clause: c, Err: err}
 	}
-	if !validMediaType(d.MediaType) {
+	if !ValidMediaType(d.MediaType) {
 		return fail(spec.DescriptorMediaType, fmt.Errorf("%w %q", ErrMediaType, clip(d.MediaType)))
 	}
 	if d.Size < 0 {
 		return fail(spec.DescriptorSize, fmt.Errorf("%w: negative size %d", ErrMalformed, d.Size))
 	}
-	if d.ArtifactType != "" && !validMediaType(d.ArtifactType) {
+	if d.ArtifactType != "" && !ValidMediaType(d.ArtifactType) {
 		return fail(spec.DescriptorArtifact, fmt.Errorf("%w %q as artifactType", ErrMediaType, clip(d.ArtifactType)))
 	}
 	if len(d.Data) > 0 {
@@ -37,9 +37,9 @@ func ValidateDescriptor(d ispec.Descriptor) error {
 	return nil
 }
 
-// validMediaType tells whether s is type "/" subtype of RFC 6838 section 4.2: each part 1 to 127
+// ValidMediaType tells whether s is type "/" subtype of RFC 6838 section 4.2: each part 1 to 127
 // characters, the first a letter or digit. Parameters are not allowed in a descriptor.
-func validMediaType(s string) bool {
+func ValidMediaType(s string) bool {
 	kind, sub, ok := strings.Cut(s, "/")
 	return ok && restrictedName(kind) && restrictedName(sub)
 }

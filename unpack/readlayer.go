@@ -104,33 +104,41 @@ func ReadLayer(ctx context.Context, layer image.Layer, blobs Blobs, o Options, e
 }
 
 func readLayer(ctx context.Context, layer image.Layer, blobs Blobs, o *Options, each func(*Entry, io.Reader) error) (LayerResult, error) {
+	res := LayerResult{Layer: layer}
+	return res, walkLayer(ctx, layer, blobs, o, func(s *stream, m *members) error {
+		warn := newWarnings(o, o.Index)
+		if s.result.Mislabelled {
+			warn.mislabelled(layer, s.result.Compression)
+		}
+		m.log = newSplitLog(o.Log, o.Limits.LogBytes)
+		err := m.each(func(e *entry, p *payload) error { return readEntry(e, p, warn, each) })
+		if err == nil && m.log != nil {
+			err = m.log.flush()
+		}
+		res.Compression, res.Mislabelled, res.Entries = s.result.Compression, s.result.Mislabelled, m.entries
+		return err
+	}, func(s *stream) error {
+		res.Bytes = s.result.Bytes
+		return s.prove()
+	})
+}
+
+// walkLayer opens the stream of a layer for walk, which reads it to its end, and then asks prove.
+func walkLayer(ctx context.Context, layer image.Layer, blobs Blobs, o *Options, walk func(*stream, *members) error, prove func(*stream) error) error {
 	s, err := openStream(ctx, layer, blobs, o)
 	if err != nil {
-		return LayerResult{}, err
+		return err
 	}
 	defer s.Close()
-	warn := newWarnings(o, o.Index)
-	if s.result.Mislabelled {
-		warn.mislabelled(layer, s.result.Compression)
+	m := &members{stream: s, limits: &o.Limits, budget: o.Budget}
+	switch err := walk(s, m); {
+	case err == nil:
+		return prove(s)
+	case m.local:
+		return err
+	default:
+		return s.explain(err)
 	}
-	m := &members{stream: s, log: newSplitLog(o.Log, o.Limits.LogBytes), limits: &o.Limits, budget: o.Budget}
-	err = m.each(func(e *entry, p *payload) error { return readEntry(e, p, warn, each) })
-	if err == nil && m.log != nil {
-		err = m.log.flush()
-	}
-	if err != nil {
-		if m.local {
-			return LayerResult{}, err
-		}
-		return LayerResult{}, s.explain(err)
-	}
-	if err := s.prove(); err != nil {
-		return LayerResult{}, err
-	}
-	return LayerResult{
-		Layer: layer, Compression: s.result.Compression, Mislabelled: s.result.Mislabelled,
-		Entries: m.entries, Bytes: s.result.Bytes,
-	}, nil
 }
 
 // readEntry gives one entry to each. With a log all of the content is read, as the log wants its sum.
@@ -179,6 +187,11 @@ func exportEntry(e *entry, warn *warnings, position int) (*Entry, error) {
 		}
 		return nil, nil
 	}
+	return publicEntry(e, position)
+}
+
+// publicEntry is exportEntry for an entry that means something.
+func publicEntry(e *entry, position int) (*Entry, error) {
 	role, hides, err := classify(e.path)
 	if err != nil {
 		return nil, err

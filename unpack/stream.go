@@ -88,16 +88,19 @@ func (s *stream) Read(p []byte) (int, error) { return s.tar.Read(p) }
 // prove is asked after Read gave io.EOF: it proves digest and size of the blob, if that was not done
 // when the blob came, and the DiffID.
 func (s *stream) prove() error {
-	if _, err := io.Copy(io.Discard, struct{ io.Reader }{s.blob}); err != nil {
+	if err := s.proveBlob(); err != nil || s.diff == nil {
 		return err
-	}
-	if s.diff == nil {
-		return nil
 	}
 	if got := digest.NewDigest(s.layer.DiffID.Algorithm(), s.diff); got != s.layer.DiffID {
 		return &Error{Op: "verify", Clause: spec.LayerDiffID, Err: fmt.Errorf("%w: got %s, want %s", ErrDiffID, got, s.layer.DiffID)}
 	}
 	return nil
+}
+
+// proveBlob is prove without the DiffID.
+func (s *stream) proveBlob() error {
+	_, err := io.Copy(io.Discard, struct{ io.Reader }{s.blob})
+	return err
 }
 
 // explain gives the deeper cause of err, if there is one: a blob that is not the one asked for
