@@ -1,6 +1,9 @@
 package origin
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/oci-pipeline/oci/bundle/internal/rawjson"
 )
 
@@ -18,6 +21,10 @@ func Update(before, after []byte, r Record, by func(pointer string) string) (Rec
 		return r, err
 	}
 	found, err := Explain(after, r)
+	if err != nil {
+		return r, err
+	}
+	doc, err := parse(before)
 	if err != nil {
 		return r, err
 	}
@@ -39,12 +46,81 @@ func Update(before, after []byte, r Record, by func(pointer string) string) (Rec
 			e = kept[f.Pointer]
 		case f.From == Added && byHand[f.key()], f.Removed:
 			continue
-		case f.From == Edited || f.From == Added:
+		case f.From == Edited:
+			u := updater{kept[f.Pointer], by, &next.Entries}
+			if err := u.split(f.Pointer, valueAt(doc, f.Pointer), rawjson.Value(f.Value)); err != nil {
+				return r, err
+			}
+			continue
+		case f.From == Added:
 			e.From, e.Name = Flag, by(f.Pointer)
 		}
 		next.Entries = append(next.Entries, e)
 	}
 	return next, nil
+}
+
+// updater tells apart what an edit left of a part of a config that had one origin.
+type updater struct {
+	was  Entry
+	by   func(pointer string) string
+	list *[]Entry
+}
+
+func (u updater) split(pointer string, old, v rawjson.Value) error {
+	e := Entry{Pointer: pointer, From: u.was.From, Name: u.was.Name, Digest: digest(v)}
+	if old == nil || digest(old) != e.Digest {
+		if v.IsObject() && old.IsObject() || v.IsList() && old.IsList() {
+			if done, err := u.members(pointer, old, v); done || err != nil {
+				return err
+			}
+		}
+		e.From, e.Name = Flag, u.by(pointer)
+	}
+	*u.list = append(*u.list, e)
+	return nil
+}
+
+// members splits what an object or a list has; done is false if that is nothing, or a list that has only lost something: the flag
+// would not be told of.
+func (u updater) members(pointer string, old, v rawjson.Value) (done bool, err error) {
+	before, err := old.Members()
+	if err != nil {
+		return false, err
+	}
+	after, err := v.Members()
+	if err != nil {
+		return false, err
+	}
+	var entries []Entry
+	inner := updater{u.was, u.by, &entries}
+	for _, m := range after {
+		if err := inner.split(pointer+"/"+Escape(m.Key), like(before, m, v.IsList()), m.Value); err != nil {
+			return false, err
+		}
+	}
+	if v.IsList() && !slices.ContainsFunc(entries, func(e Entry) bool { return e.From == Flag && e != u.was }) {
+		return false, nil
+	}
+	*u.list = append(*u.list, entries...)
+	return len(after) > 0, nil
+}
+
+// valueAt gives what is at a pointer; nil if nothing is.
+func valueAt(v rawjson.Value, pointer string) rawjson.Value {
+	for pointer != "" {
+		token, rest, _ := strings.Cut(pointer[1:], "/")
+		if pointer = rest; rest != "" {
+			pointer = "/" + rest
+		}
+		members, err := v.Members()
+		i := slices.IndexFunc(members, func(m rawjson.Member) bool { return Escape(m.Key) == token })
+		if err != nil || i < 0 {
+			return nil
+		}
+		v = members[i].Value
+	}
+	return v
 }
 
 // key tells a finding from others, also where it moved in its list.

@@ -34,18 +34,33 @@ func TestUpdate(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := []string{
-			"/ociVersion default", "/process/cwd edited was default", "/process/args flag flag of /process/args", "/process/env/0 image config.Env",
+			"/ociVersion default", "/process/cwd edited was default", "/process/args/0 image config.Cmd", "/process/args/1 flag flag of /process/args/1", "/process/env/0 image config.Env",
 			"/process/env/1 flag flag of /process/env/1", "/process/env/2 flag --env", "/process/env/3 flag flag of /process/env/3", "/hostname added", "/x~1y~0z/kept/0 default", "/x~1y~0z/kept/1/a flag --x",
 			"/root edited was default removed",
 		}
 		if name == "marks" {
 			want = []string{
-				"/ociVersion default", "/process/cwd default", "/process/args flag flag of /process/args", "/process/env/0 image config.Env", "/process/env/1 flag flag of /process/env/1",
+				"/ociVersion default", "/process/cwd default", "/process/args/0 image config.Cmd", "/process/args/1 flag flag of /process/args/1", "/process/env/0 image config.Env", "/process/env/1 flag flag of /process/env/1",
 				"/process/env/2 flag --env", "/process/env/3 flag flag of /process/env/3", "/root default", "/x~1y~0z/kept/0 default", "/x~1y~0z/kept/1/a flag --x",
 			}
 		}
 		if got := lines(found); !slices.Equal(got, want) || r.Image != "name" {
 			t.Errorf("%s:\n got %q\nwant %q", name, got, want)
 		}
+	}
+}
+
+// TestUpdate_part: of what had one origin the edited part has another; a list that only lost an element has the flag as a whole.
+func TestUpdate_part(t *testing.T) {
+	before := `{"ociVersion":"1.0.2","mounts":[{"destination":"/a"},{"destination":"/b"}],"linux":{"resources":{"cpu":{"cpus":"1"}}},"process":{"cwd":"/","capabilities":{"bounding":["A","B"]}}}`
+	after := strings.NewReplacer(`{"destination":"/b"}`, `{"destination":"/b"},{"destination":"/c"}`, `{"cpu"`, `{"pids":{"limit":1},"cpu"`, `,"B"`, ``).Replace(before)
+	r, err := origin.Update([]byte(before), []byte(after), origin.Record{Marks: []origin.Mark{{Pointer: "/linux/resources", Kind: origin.Host, Name: "h"}, {Pointer: "/process/capabilities", Kind: origin.Default}}}, func(string) string { return "f" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := origin.Explain([]byte(after), r)
+	want := []string{"/ociVersion default", "/mounts/0 default", "/mounts/1 default", "/mounts/2 flag f", "/linux/resources/pids flag f", "/linux/resources/cpu host h", "/process/cwd default", "/process/capabilities/bounding flag f"}
+	if got := lines(found); err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v\n got %q\nwant %q", err, got, want)
 	}
 }
