@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/oci-pipeline/oci/bundle/yaml"
 	"github.com/oci-pipeline/oci/image/reference"
 )
 
@@ -18,16 +19,16 @@ type syncInto struct {
 // decodeYAMLList reads a list in YAML: the form of the TOML lists, or that of `skopeo sync --src yaml`.
 func decodeYAMLList(raw []byte, into syncInto) (syncList, error) {
 	var list syncList
-	n, err := parseYAML(raw)
+	n, err := yaml.Parse(raw)
 	if err != nil {
 		return list, fmt.Errorf("%w: %w", errSyncList, err)
 	}
-	if n.kind != yamlMap {
-		return list, fmt.Errorf("%w: line %d: want a mapping", errSyncList, n.line)
+	if n.Kind != yaml.KindMap {
+		return list, fmt.Errorf("%w: line %d: want a mapping", errSyncList, n.Line)
 	}
-	own := len(n.keys) == 1 && n.keys[0].name == "image"
+	own := len(n.Keys) == 1 && n.Keys[0].Name == "image"
 	if own {
-		err = list.addOwn(n.keys[0].value)
+		err = list.addOwn(n.Keys[0].Value)
 	} else {
 		err = list.addSkopeo(n, into)
 	}
@@ -44,14 +45,14 @@ func decodeYAMLList(raw []byte, into syncInto) (syncList, error) {
 }
 
 // addOwn reads entries of our own form.
-func (l *syncList) addOwn(n *yamlNode) error {
-	entries, err := n.items()
+func (l *syncList) addOwn(n *yaml.Node) error {
+	entries, err := n.Items()
 	for _, m := range entries {
 		var e syncEntry
-		if m.kind != yamlMap {
-			return yamlErrorf(m.line, "want from:, to: and so on")
+		if m.Kind != yaml.KindMap {
+			return yaml.Errorf(m.Line, "want from:, to: and so on")
 		}
-		for _, k := range m.keys {
+		for _, k := range m.Keys {
 			if err := e.set(k); err != nil {
 				return err
 			}
@@ -61,47 +62,47 @@ func (l *syncList) addOwn(n *yamlNode) error {
 	return err
 }
 
-func (e *syncEntry) set(k yamlKey) (err error) {
-	switch k.name {
+func (e *syncEntry) set(k yaml.Key) (err error) {
+	switch k.Name {
 	case "from":
-		e.From, err = k.value.scalar()
+		e.From, err = k.Value.Scalar()
 	case "to":
-		e.To, err = k.value.scalar()
+		e.To, err = k.Value.Scalar()
 	case "tags":
-		e.Tags, err = k.value.scalars()
+		e.Tags, err = k.Value.Scalars()
 	case "regex":
-		e.Regex, err = k.value.scalar()
+		e.Regex, err = k.Value.Scalar()
 	case "semver":
-		e.Semver, err = k.value.scalar()
+		e.Semver, err = k.Value.Scalar()
 	case "newest":
 		var text string
-		if text, err = k.value.scalar(); err == nil {
+		if text, err = k.Value.Scalar(); err == nil {
 			e.Newest, err = strconv.Atoi(text)
 		}
 	case "platform":
-		e.Platform, err = k.value.scalar()
+		e.Platform, err = k.Value.Scalar()
 	case "referrers":
-		e.Referrers, err = k.value.boolean()
+		e.Referrers, err = k.Value.Boolean()
 	default:
-		err = fmt.Errorf("unknown key %s", quote(k.name))
+		err = fmt.Errorf("unknown key %s", quote(k.Name))
 	}
 	if err != nil && !strings.HasPrefix(err.Error(), "line ") {
-		err = yamlErrorf(k.line, "%w", err)
+		err = yaml.Errorf(k.Line, "%w", err)
 	}
 	return err
 }
 
 // addSkopeo reads registries with their images, as skopeo-sync(1) describes them.
-func (l *syncList) addSkopeo(n *yamlNode, into syncInto) error {
-	for _, registry := range n.keys {
-		s := skopeoRegistry{access: hostAccess{registry: registry.name}, byRepo: map[string]int{}, into: into, list: l}
-		if registry.value.absent() {
+func (l *syncList) addSkopeo(n *yaml.Node, into syncInto) error {
+	for _, registry := range n.Keys {
+		s := skopeoRegistry{access: hostAccess{registry: registry.Name}, byRepo: map[string]int{}, into: into, list: l}
+		if registry.Value.Absent() {
 			continue
 		}
-		if registry.value.kind != yamlMap {
-			return yamlErrorf(registry.line, "%s: want images:, credentials: and so on", quote(registry.name))
+		if registry.Value.Kind != yaml.KindMap {
+			return yaml.Errorf(registry.Line, "%s: want images:, credentials: and so on", quote(registry.Name))
 		}
-		for _, k := range registry.value.keys {
+		for _, k := range registry.Value.Keys {
 			if err := s.set(k); err != nil {
 				return err
 			}
@@ -109,7 +110,7 @@ func (l *syncList) addSkopeo(n *yamlNode, into syncInto) error {
 		if s.user != "" || s.password != "" {
 			s.access.creds = s.user + ":" + s.password
 		}
-		if ref, err := reference.Parse(registry.name + "/any"); err == nil {
+		if ref, err := reference.Parse(registry.Name + "/any"); err == nil {
 			s.access.registry = ref.Registry
 		}
 		l.hosts = append(l.hosts, s.access)
@@ -126,50 +127,50 @@ type skopeoRegistry struct {
 	list           *syncList
 }
 
-func (s *skopeoRegistry) set(k yamlKey) error {
-	switch k.name {
+func (s *skopeoRegistry) set(k yaml.Key) error {
+	switch k.Name {
 	case "images":
-		return s.images(k.value, func(e *syncEntry, v *yamlNode) error {
-			tags, err := v.scalars()
+		return s.images(k.Value, func(e *syncEntry, v *yaml.Node) error {
+			tags, err := v.Scalars()
 			e.Tags, e.every = append(e.Tags, tags...), len(tags) == 0
 			return err
 		})
 	case "images-by-tag-regex":
-		return s.images(k.value, func(e *syncEntry, v *yamlNode) (err error) {
-			e.Regex, err = v.scalar()
+		return s.images(k.Value, func(e *syncEntry, v *yaml.Node) (err error) {
+			e.Regex, err = v.Scalar()
 			return err
 		})
 	case "images-by-semver":
-		return s.images(k.value, func(e *syncEntry, v *yamlNode) (err error) {
-			e.Semver, err = v.scalar()
+		return s.images(k.Value, func(e *syncEntry, v *yaml.Node) (err error) {
+			e.Semver, err = v.Scalar()
 			return err
 		})
 	case "tls-verify":
-		verify, err := k.value.boolean()
+		verify, err := k.Value.Boolean()
 		s.access.insecure = !verify
 		return err
 	case "cert-dir":
-		dir, err := k.value.scalar()
+		dir, err := k.Value.Scalar()
 		s.access.certDir = dir
 		return err
 	case "credentials":
 		return s.credentials(k)
 	}
-	return yamlErrorf(k.line, "unknown key %s", quote(k.name))
+	return yaml.Errorf(k.Line, "unknown key %s", quote(k.Name))
 }
 
-func (s *skopeoRegistry) credentials(k yamlKey) (err error) {
-	if k.value.kind != yamlMap {
-		return yamlErrorf(k.line, "credentials: want username: and password:")
+func (s *skopeoRegistry) credentials(k yaml.Key) (err error) {
+	if k.Value.Kind != yaml.KindMap {
+		return yaml.Errorf(k.Line, "credentials: want username: and password:")
 	}
-	for _, c := range k.value.keys {
-		switch c.name {
+	for _, c := range k.Value.Keys {
+		switch c.Name {
 		case "username":
-			s.user, err = c.value.scalar()
+			s.user, err = c.Value.Scalar()
 		case "password":
-			s.password, err = c.value.scalar()
+			s.password, err = c.Value.Scalar()
 		default:
-			err = yamlErrorf(c.line, "unknown key %s", quote(c.name))
+			err = yaml.Errorf(c.Line, "unknown key %s", quote(c.Name))
 		}
 		if err != nil {
 			return err
@@ -179,22 +180,22 @@ func (s *skopeoRegistry) credentials(k yamlKey) (err error) {
 }
 
 // images reads a mapping from repositories to what is wanted of them.
-func (s *skopeoRegistry) images(n *yamlNode, set func(*syncEntry, *yamlNode) error) error {
-	if n.absent() {
+func (s *skopeoRegistry) images(n *yaml.Node, set func(*syncEntry, *yaml.Node) error) error {
+	if n.Absent() {
 		return nil
 	}
-	if n.kind != yamlMap {
-		return yamlErrorf(n.line, "want repositories")
+	if n.Kind != yaml.KindMap {
+		return yaml.Errorf(n.Line, "want repositories")
 	}
-	for _, k := range n.keys {
-		i, ok := s.byRepo[k.name]
+	for _, k := range n.Keys {
+		i, ok := s.byRepo[k.Name]
 		if !ok {
 			i = len(s.list.Image)
-			s.byRepo[k.name] = i
-			name := s.access.registry + "/" + k.name
+			s.byRepo[k.Name] = i
+			name := s.access.registry + "/" + k.Name
 			s.list.Image = append(s.list.Image, syncEntry{From: name, To: s.into.name(name), any: true})
 		}
-		if err := set(&s.list.Image[i], k.value); err != nil {
+		if err := set(&s.list.Image[i], k.Value); err != nil {
 			return err
 		}
 	}
@@ -208,45 +209,4 @@ func (s syncInto) name(from string) string {
 		below = from
 	}
 	return strings.TrimSuffix(strings.TrimPrefix(s.base, "docker://"), "/") + "/" + below
-}
-
-// scalar, scalars, boolean and items give a value of the kind that is wanted.
-func (n *yamlNode) scalar() (string, error) {
-	if n.kind != yamlScalar || n.absent() {
-		return "", yamlErrorf(n.line, "want one text")
-	}
-	return n.text, nil
-}
-
-func (n *yamlNode) scalars() ([]string, error) {
-	items, err := n.items()
-	var list []string
-	for _, item := range items {
-		text, err := item.scalar()
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, text)
-	}
-	return list, err
-}
-
-func (n *yamlNode) boolean() (bool, error) {
-	switch {
-	case n.kind == yamlScalar && strings.EqualFold(n.text, "true"):
-		return true, nil
-	case n.kind == yamlScalar && strings.EqualFold(n.text, "false"):
-		return false, nil
-	}
-	return false, yamlErrorf(n.line, "want true or false")
-}
-
-func (n *yamlNode) items() ([]*yamlNode, error) {
-	if n.absent() {
-		return nil, nil
-	}
-	if n.kind != yamlList {
-		return nil, yamlErrorf(n.line, "want a list")
-	}
-	return n.list, nil
 }

@@ -1,101 +1,68 @@
-package main
+package yaml
 
 import (
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
-// This file reads the part of YAML that lists for synchronising are written in: block mappings and lists,
-// lists and mappings in brackets on one line, plain and quoted scalars, comments. Anchors, tags, block
-// scalars, scalars of several lines and several documents are refused, each with its line. A whole YAML
-// library costs 0.13 ms of package initialisation (276 allocations) in every start of the program; and
-// here 1.20 is the text 1.20, which no tag wants otherwise.
+// maxDepth bounds values within values.
+const maxDepth = 16
 
-// yamlNode is one value: a scalar, a list or a mapping.
-type yamlNode struct {
-	line   int
-	text   string // of a scalar; plain "", "~" and "null" are an absent value
-	quoted bool
-	list   []*yamlNode
-	keys   []yamlKey
-	kind   yamlKind
-}
-
-type yamlKind int
-
-const (
-	yamlScalar yamlKind = iota
-	yamlList
-	yamlMap
-)
-
-type yamlKey struct {
-	name  string
-	line  int
-	value *yamlNode
-}
-
-// absent tells whether nothing is there.
-func (n *yamlNode) absent() bool {
-	return n.kind == yamlScalar && !n.quoted && (n.text == "" || n.text == "~" || n.text == "null")
-}
-
-// maxYAMLDepth bounds values within values.
-const maxYAMLDepth = 16
-
-type yamlLine struct {
+type textLine struct {
 	indent, number int
 	text           string
 }
 
-type yamlParser struct {
-	lines []yamlLine
+type parser struct {
+	lines []textLine
 	depth int
 }
 
-func yamlErrorf(line int, format string, args ...any) error {
+// Errorf says what is wrong with a line, from 1.
+func Errorf(line int, format string, args ...any) error {
 	return fmt.Errorf("line %d: "+format, append([]any{line}, args...)...)
 }
 
-// parseYAML reads one document.
-func parseYAML(raw []byte) (*yamlNode, error) {
-	p := &yamlParser{}
+// Parse reads one document. One without anything is an absent value.
+func Parse(raw []byte) (*Node, error) {
+	p := &parser{}
 	for i, text := range strings.Split(strings.TrimPrefix(string(raw), "\ufeff"), "\n") {
 		if err := p.add(strings.TrimRight(text, "\r"), i+1); err != nil {
 			return nil, err
 		}
 	}
 	if len(p.lines) == 0 {
-		return &yamlNode{line: 1}, nil
+		return &Node{Line: 1}, nil
 	}
 	n, err := p.block(p.lines[0].indent)
 	if err == nil && len(p.lines) > 0 {
-		err = yamlErrorf(p.lines[0].number, "it is indented as nothing before it is")
+		err = Errorf(p.lines[0].number, "it is indented as nothing before it is")
 	}
 	return n, err
 }
 
 // add takes a line without its comment; one without anything is left out.
-func (p *yamlParser) add(text string, number int) error {
+func (p *parser) add(text string, number int) error {
 	text, err := uncomment(text)
 	if err != nil {
-		return yamlErrorf(number, "%w", err)
+		return Errorf(number, "%w", err)
 	}
 	content := strings.TrimLeft(text, " ")
 	switch {
 	case content == "" || text == "---" && len(p.lines) == 0:
 		return nil
 	case text == "---" || text == "...":
-		return yamlErrorf(number, "more than one document")
+		return Errorf(number, "more than one document")
 	case content[0] == '\t':
-		return yamlErrorf(number, "a tab indents it: use spaces")
+		return Errorf(number, "a tab indents it: use spaces")
 	case text[0] == '%':
-		return yamlErrorf(number, "directives are not understood")
+		return Errorf(number, "directives are not understood")
 	}
-	p.lines = append(p.lines, yamlLine{len(text) - len(content), number, content})
+	p.lines = append(p.lines, textLine{len(text) - len(content), number, content})
 	return nil
 }
 
@@ -123,9 +90,9 @@ func uncomment(s string) (string, error) {
 }
 
 // block reads the value whose lines are indented by so many spaces.
-func (p *yamlParser) block(indent int) (*yamlNode, error) {
-	if p.depth++; p.depth > maxYAMLDepth {
-		return nil, yamlErrorf(p.lines[0].number, "more than %d values within each other", maxYAMLDepth)
+func (p *parser) block(indent int) (*Node, error) {
+	if p.depth++; p.depth > maxDepth {
+		return nil, Errorf(p.lines[0].number, "more than %d values within each other", maxDepth)
 	}
 	defer func() { p.depth-- }()
 	l := p.lines[0]
@@ -135,23 +102,23 @@ func (p *yamlParser) block(indent int) (*yamlNode, error) {
 	_, _, ok, err := splitKey(l.text)
 	switch {
 	case err != nil:
-		return nil, yamlErrorf(l.number, "%w", err)
+		return nil, Errorf(l.number, "%w", err)
 	case ok:
 		return p.mapping(indent)
 	}
 	p.lines = p.lines[1:]
-	return inlineYAML(l.text, l.number)
+	return inline(l.text, l.number)
 }
 
 func isItem(text string) bool { return text == "-" || strings.HasPrefix(text, "- ") }
 
 // items reads "- value" lines.
-func (p *yamlParser) items(indent int) (*yamlNode, error) {
-	n := &yamlNode{line: p.lines[0].number, kind: yamlList}
+func (p *parser) items(indent int) (*Node, error) {
+	n := &Node{Line: p.lines[0].number, Kind: KindList}
 	for len(p.lines) > 0 && p.lines[0].indent == indent && isItem(p.lines[0].text) {
 		l := &p.lines[0]
 		rest := strings.TrimLeft(l.text[1:], " ")
-		var item *yamlNode
+		var item *Node
 		var err error
 		if rest == "" {
 			item, err = p.below(indent, *l)
@@ -164,14 +131,14 @@ func (p *yamlParser) items(indent int) (*yamlNode, error) {
 		if err != nil {
 			return nil, err
 		}
-		n.list = append(n.list, item)
+		n.List = append(n.List, item)
 	}
 	return n, p.deeper(indent)
 }
 
 // mapping reads "key: value" lines.
-func (p *yamlParser) mapping(indent int) (*yamlNode, error) {
-	n := &yamlNode{line: p.lines[0].number, kind: yamlMap}
+func (p *parser) mapping(indent int) (*Node, error) {
+	n := &Node{Line: p.lines[0].number, Kind: KindMap}
 	for len(p.lines) > 0 && p.lines[0].indent == indent {
 		l := p.lines[0]
 		key, rest, ok, err := splitKey(l.text)
@@ -179,14 +146,14 @@ func (p *yamlParser) mapping(indent int) (*yamlNode, error) {
 			err = errors.New("want key: value")
 		}
 		if err != nil {
-			return nil, yamlErrorf(l.number, "%w", err)
+			return nil, Errorf(l.number, "%w", err)
 		}
-		var v *yamlNode
+		var v *Node
 		if rest == "" {
 			v, err = p.below(indent, l)
 		} else {
 			p.lines = p.lines[1:]
-			v, err = inlineYAML(rest, l.number)
+			v, err = inline(rest, l.number)
 		}
 		if err == nil {
 			err = n.put(key, l.number, v)
@@ -199,27 +166,27 @@ func (p *yamlParser) mapping(indent int) (*yamlNode, error) {
 }
 
 // below reads the value of a key or an item that has nothing on its own line.
-func (p *yamlParser) below(indent int, l yamlLine) (*yamlNode, error) {
+func (p *parser) below(indent int, l textLine) (*Node, error) {
 	p.lines = p.lines[1:]
 	if len(p.lines) == 0 || p.lines[0].indent < indent || p.lines[0].indent == indent && (isItem(l.text) || !isItem(p.lines[0].text)) {
-		return &yamlNode{line: l.number}, nil
+		return &Node{Line: l.number}, nil
 	}
 	return p.block(p.lines[0].indent)
 }
 
 // deeper refuses a line that is indented deeper than what has just ended.
-func (p *yamlParser) deeper(indent int) error {
+func (p *parser) deeper(indent int) error {
 	if len(p.lines) > 0 && p.lines[0].indent > indent {
-		return yamlErrorf(p.lines[0].number, "it is indented deeper than what it belongs to; values of several lines are not understood")
+		return Errorf(p.lines[0].number, "it is indented deeper than what it belongs to; values of several lines are not understood")
 	}
 	return nil
 }
 
-func (n *yamlNode) put(key string, line int, v *yamlNode) error {
-	if slices.ContainsFunc(n.keys, func(k yamlKey) bool { return k.name == key }) {
-		return yamlErrorf(line, "%s is there twice", quote(key))
+func (n *Node) put(key string, line int, v *Node) error {
+	if slices.ContainsFunc(n.Keys, func(k Key) bool { return k.Name == key }) {
+		return Errorf(line, "%s is there twice", strconv.Quote(key))
 	}
-	n.keys = append(n.keys, yamlKey{key, line, v})
+	n.Keys = append(n.Keys, Key{key, line, v})
 	return nil
 }
 
@@ -245,42 +212,42 @@ func splitKey(s string) (key, rest string, ok bool, err error) {
 	return strings.TrimRight(key, " "), strings.TrimLeft(rest, " "), ok, nil
 }
 
-// inlineYAML reads a value that is all on one line.
-func inlineYAML(s string, line int) (*yamlNode, error) {
-	f := &yamlFlow{s: s, line: line}
+// inline reads a value that is all on one line.
+func inline(s string, line int) (*Node, error) {
+	f := &flow{s: s, line: line}
 	n, err := f.value(true)
 	if err == nil && strings.TrimSpace(f.s) != "" {
-		err = yamlErrorf(line, "%s after the value", quote(strings.TrimSpace(f.s)))
+		err = Errorf(line, "%s after the value", strconv.Quote(strings.TrimSpace(f.s)))
 	}
 	return n, err
 }
 
-// yamlFlow reads values within brackets.
-type yamlFlow struct {
+// flow reads values within brackets.
+type flow struct {
 	s           string
 	line, depth int
 }
 
-func (f *yamlFlow) value(outer bool) (*yamlNode, error) {
-	if f.depth++; f.depth > maxYAMLDepth {
-		return nil, yamlErrorf(f.line, "more than %d values within each other", maxYAMLDepth)
+func (f *flow) value(outer bool) (*Node, error) {
+	if f.depth++; f.depth > maxDepth {
+		return nil, Errorf(f.line, "more than %d values within each other", maxDepth)
 	}
 	defer func() { f.depth-- }()
 	f.s = strings.TrimLeft(f.s, " ")
 	switch {
 	case f.s == "":
-		return &yamlNode{line: f.line}, nil
+		return &Node{Line: f.line}, nil
 	case f.s[0] == '[' || f.s[0] == '{':
 		return f.brackets()
 	case f.s[0] == '"' || f.s[0] == '\'':
 		text, rest, err := cutQuoted(f.s)
 		if err != nil {
-			return nil, yamlErrorf(f.line, "%w", err)
+			return nil, Errorf(f.line, "%w", err)
 		}
 		f.s = rest
-		return &yamlNode{line: f.line, text: text, quoted: true}, nil
+		return &Node{Line: f.line, Text: text, Quoted: true}, nil
 	case strings.IndexByte("&*!|>%@`", f.s[0]) >= 0:
-		return nil, yamlErrorf(f.line, "%s: anchors, tags and values of several lines are not understood; quote what is none", quote(f.s))
+		return nil, Errorf(f.line, "%s: anchors, tags and values of several lines are not understood; quote what is none", strconv.Quote(f.s))
 	}
 	end := len(f.s)
 	if !outer {
@@ -291,24 +258,24 @@ func (f *yamlFlow) value(outer bool) (*yamlNode, error) {
 			end = i
 		}
 	} else if strings.Contains(f.s, ": ") {
-		return nil, yamlErrorf(f.line, "%s: two keys on one line", quote(f.s))
+		return nil, Errorf(f.line, "%s: two keys on one line", strconv.Quote(f.s))
 	}
-	n := &yamlNode{line: f.line, text: strings.TrimRight(f.s[:end], " ")}
+	n := &Node{Line: f.line, Text: strings.TrimRight(f.s[:end], " ")}
 	f.s = f.s[end:]
 	return n, nil
 }
 
 // brackets reads a list in [] or a mapping in {}.
-func (f *yamlFlow) brackets() (*yamlNode, error) {
-	n, end := &yamlNode{line: f.line, kind: yamlList}, byte(']')
+func (f *flow) brackets() (*Node, error) {
+	n, end := &Node{Line: f.line, Kind: KindList}, byte(']')
 	if f.s[0] == '{' {
-		n.kind, end = yamlMap, '}'
+		n.Kind, end = KindMap, '}'
 	}
 	f.s = f.s[1:]
 	for {
 		f.s = strings.TrimLeft(f.s, " ")
 		if f.s == "" {
-			return nil, yamlErrorf(f.line, "%q is missing: brackets end on the line where they begin", end)
+			return nil, Errorf(f.line, "%q is missing: brackets end on the line where they begin", end)
 		}
 		if f.s[0] == end {
 			f.s = f.s[1:]
@@ -322,30 +289,30 @@ func (f *yamlFlow) brackets() (*yamlNode, error) {
 		case strings.HasPrefix(f.s, ","):
 			f.s = f.s[1:]
 		case f.s == "" || f.s[0] != end:
-			return nil, yamlErrorf(f.line, "want a comma or %q before %s", end, quote(f.s))
+			return nil, Errorf(f.line, "want a comma or %q before %s", end, strconv.Quote(f.s))
 		}
 	}
 }
 
-func (f *yamlFlow) member(n *yamlNode) error {
+func (f *flow) member(n *Node) error {
 	v, err := f.value(false)
 	if err != nil {
 		return err
 	}
-	if n.kind == yamlList {
-		n.list = append(n.list, v)
+	if n.Kind == KindList {
+		n.List = append(n.List, v)
 		return nil
 	}
 	f.s = strings.TrimLeft(f.s, " ")
-	if v.kind != yamlScalar || !strings.HasPrefix(f.s, ":") {
-		return yamlErrorf(f.line, "want key: value within {}")
+	if v.Kind != KindScalar || !strings.HasPrefix(f.s, ":") {
+		return Errorf(f.line, "want key: value within {}")
 	}
 	f.s = f.s[1:]
 	value, err := f.value(false)
 	if err != nil {
 		return err
 	}
-	return n.put(v.text, f.line, value)
+	return n.put(v.Text, f.line, value)
 }
 
 // cutQuoted reads a quotation at the start of s: in ” two quotes stand for one, in "" escapes are
