@@ -203,8 +203,11 @@ func nameOf(property string, v rawjson.Value) string {
 // Remove gives the text of a config without the value at a JSON pointer (RFC 6901). Instead of its index an element of a list may be
 // named: a mount by its destination ("/mounts/~1proc"), a variable by its name ("/process/env/TERM"), a namespace or limit by its
 // type, a device or hook by its path, and a string by itself; all that have the name are removed. A pointer to nothing is ErrMissing.
-// raw has been through Decode.
+// The text needs to be JSON as Decode takes it, but no config that it could read: what is removed may be what was wrong.
 func Remove(raw []byte, pointer string) ([]byte, error) {
+	if err := checkSyntax(raw); err != nil {
+		return nil, err
+	}
 	fail := func(kind error, why string) error {
 		return &Problem{Pointer: pointer, Err: fmt.Errorf("%w: %s", kind, why)}
 	}
@@ -226,6 +229,21 @@ func Remove(raw []byte, pointer string) ([]byte, error) {
 		return nil, fail(ErrMissing, "there is nothing to remove")
 	}
 	return indent(out)
+}
+
+// checkSyntax refuses what Decode would refuse as JSON, whatever it says.
+func checkSyntax(raw []byte) error {
+	if len(raw) > MaxConfigSize {
+		return &Problem{Err: fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(raw), MaxConfigSize)}
+	}
+	s := scanner{data: raw}
+	if err := s.skip(); err != nil {
+		return err
+	}
+	if s.space(); s.pos != len(s.data) {
+		return s.syntax("data after the document")
+	}
+	return nil
 }
 
 // without gives v without what the tokens lead to; ok is false if that is nothing.

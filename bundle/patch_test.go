@@ -122,6 +122,22 @@ func TestRemove(t *testing.T) {
 	}
 }
 
+// TestRemove_mends: what Decode refuses can be removed, and no more than JSON is asked of the rest.
+func TestRemove_mends(t *testing.T) {
+	got, err := bundle.Remove([]byte(`{"ociVersion": 1, "process": {"args": [{}], "x": []}}`), "/ociVersion")
+	if err != nil || squeezed(string(got)) != `{"process":{"args":[{}],"x":[]}}` {
+		t.Errorf("%s, %v", got, err)
+	}
+	for raw, kind := range map[string]error{
+		``: bundle.ErrSyntax, `{"a":1,"a":2}`: bundle.ErrDuplicateKey, `{"a":1} x`: bundle.ErrSyntax, strings.Repeat(`{"a":`, 100) + `1` + strings.Repeat(`}`, 100): bundle.ErrTooDeep,
+		`"` + strings.Repeat("x", bundle.MaxConfigSize) + `"`: bundle.ErrTooLarge,
+	} {
+		if _, err := bundle.Remove([]byte(raw), "/a"); !errors.Is(err, kind) {
+			t.Errorf("%.40s: %v", raw, err)
+		}
+	}
+}
+
 // FuzzPatch: whatever the two texts say, the patched one reads as the second.
 func FuzzPatch(f *testing.F) {
 	matrix, err := os.ReadFile(filepath.Join("testdata", "validate", "base.json"))

@@ -14,8 +14,8 @@ import (
 	"github.com/oci-pipeline/oci/conformance/spec"
 )
 
-// Spec converts img. The user and group files are read through rootfs; nil is a root file system
-// without them. The error is an *Error (the image is at fault), a *UsageError (a flag is), or an
+// Spec converts img. The user and group files are read through rootfs; nil is one of which nothing
+// is known: there are no names then, and HOME is left to the runtime. The error is an *Error (the image is at fault), a *UsageError (a flag is), or an
 // error of rootfs or VolumeDir, wrapped in one of them.
 func Spec(img ispec.Image, rootfs Rootfs, o Options) (*specs.Spec, error) {
 	c, err := converted(img, rootfs, o)

@@ -225,8 +225,8 @@ func TestEdit_what_was_wrong(t *testing.T) {
 		t.Errorf("%v, %+v", err, s.Mounts)
 	}
 	o = plain()
-	o.SecurityOpts, o.Annotations = nil, []string{"a\x00=b"}
+	o.SecurityOpts, o.Network = nil, "ns:/n\x00"
 	if err := Edit(s, nil, o); err == nil {
-		t.Error("an annotation with NUL was taken")
+		t.Error("a path with NUL was taken")
 	}
 }

@@ -61,7 +61,9 @@ func (c *conversion) defaultEnv(env []string) []string {
 	if c.o.Terminal {
 		add("TERM", "xterm")
 	}
-	add("HOME", c.home())
+	if c.rootfs != nil { // else a runtime finds it
+		add("HOME", c.home())
+	}
 	return env
 }
 
