@@ -73,6 +73,8 @@ type tarFiles struct {
 	f      *os.File
 	member map[string]span
 	link   map[string]string // cleaned target
+	other  map[string]byte   // the type flag of members that are neither files nor symbolic links
+	twice  map[string]bool   // names that came more than once
 }
 
 // span is where the content of a member is.
@@ -91,7 +93,7 @@ func openTar(ctx context.Context, name string) (*tarFiles, error) {
 
 // indexTar is openTar for an open file, which it closes if it fails.
 func indexTar(f *os.File) (*tarFiles, error) {
-	t := &tarFiles{f: f, member: make(map[string]span), link: make(map[string]string)}
+	t := &tarFiles{f: f, member: make(map[string]span), link: make(map[string]string), other: make(map[string]byte), twice: make(map[string]bool)}
 	if err := t.index(); err != nil {
 		f.Close()
 		return nil, err
@@ -158,8 +160,12 @@ func (t *tarFiles) add(h *tar.Header, offset, end int64) {
 	if !ok {
 		return
 	}
+	if t.known(name) && h.Typeflag != tar.TypeDir {
+		t.twice[name] = true
+	}
 	delete(t.member, name)
 	delete(t.link, name)
+	delete(t.other, name)
 	switch h.Typeflag {
 	case tar.TypeReg:
 		for key := range h.PAXRecords {
@@ -177,8 +183,19 @@ func (t *tarFiles) add(h *tar.Header, offset, end int64) {
 	case tar.TypeLink:
 		if target, ok := memberName(h.Linkname); ok {
 			t.link[name] = target
+			t.other[name] = h.Typeflag
 		}
+	default:
+		t.other[name] = h.Typeflag
 	}
+}
+
+// known tells whether a member of the name has come.
+func (t *tarFiles) known(name string) bool {
+	_, file := t.member[name]
+	_, link := t.link[name]
+	_, other := t.other[name]
+	return file || link || other
 }
 
 // memberName cleans a name of an archive; ok is false for one that is no name below its root.

@@ -1,0 +1,153 @@
+package transport
+
+import (
+	"archive/tar"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"slices"
+
+	"github.com/oci-pipeline/oci/image/internal/layout"
+)
+
+// FileSet is the files of a directory, or of a tar, for one who judges what is in it as it is. Names are slash-separated and
+// relative; of a directory no symbolic link is followed, and nothing but a regular file is opened.
+type FileSet struct {
+	from files
+	list []File
+}
+
+// File is one of a FileSet.
+type File struct {
+	Name  string
+	Type  fs.FileMode // the bits of the type: 0 of a regular file, fs.ModeDir, ...
+	Size  int64       // of a regular file; of a link in a tar that of its target
+	Twice bool        // the tar has another member of the name before it, which does not count
+}
+
+// OpenFiles opens a directory, of which it lists three levels, or a tar, which may be compressed. What is in neither is an error.
+func OpenFiles(ctx context.Context, name string) (*FileSet, error) {
+	set, err := openFiles(ctx, name)
+	return set, failed("open", fmt.Sprintf("%q", name), err)
+}
+
+func openFiles(ctx context.Context, name string) (*FileSet, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		t, err := openTar(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		return &FileSet{t, t.all()}, nil
+	}
+	dir, err := layout.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	set := &FileSet{from: dirFiles{dir}}
+	if err := set.walk(ctx, dir.Root().FS(), ".", 0); err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	return set, nil
+}
+
+// fileDepth is how many levels of a directory are listed: blobs/ALGORITHM/ENCODED.
+const fileDepth = 3
+
+func (s *FileSet) walk(ctx context.Context, root fs.FS, dir string, depth int) error {
+	entries, err := fs.ReadDir(root, dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if len(s.list) >= maxFiles {
+			return fmt.Errorf("%w: more than %d files", ErrUnsupported, maxFiles)
+		}
+		f := File{Name: path.Join(dir, e.Name()), Type: e.Type()}
+		if f.Type.IsRegular() {
+			info, err := e.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // it went meanwhile
+			}
+			if err != nil {
+				return err
+			}
+			f.Size = info.Size()
+		}
+		s.list = append(s.list, f)
+		if e.IsDir() && depth < fileDepth-1 {
+			if err := s.walk(ctx, root, f.Name, depth+1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// maxFiles bounds the list of a directory: a store of 100,000 images has fewer.
+const maxFiles = 2_000_000
+
+// all lists the members of a tar, and the directories that their names pass through.
+func (t *tarFiles) all() []File {
+	list := map[string]File{}
+	for name, s := range t.member {
+		list[name] = File{Size: s.size}
+	}
+	for name, flag := range t.other {
+		list[name] = File{Type: fs.ModeIrregular}
+		if flag == tar.TypeDir {
+			list[name] = File{Type: fs.ModeDir}
+		}
+	}
+	for name := range t.link {
+		f := File{Type: fs.ModeSymlink}
+		r, size, err := t.open(name)
+		if err == nil {
+			r.Close()
+			f.Size = size
+			if t.other[name] == tar.TypeLink {
+				f.Type = 0
+			}
+		}
+		list[name] = f
+	}
+	for name := range maps.Clone(list) {
+		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+			if _, ok := list[dir]; ok {
+				break
+			}
+			list[dir] = File{Type: fs.ModeDir}
+		}
+	}
+	sorted := make([]File, 0, len(list))
+	for name, f := range list {
+		f.Name, f.Twice = name, t.twice[name]
+		sorted = append(sorted, f)
+	}
+	slices.SortFunc(sorted, func(a, b File) int { return cmp.Compare(a.Name, b.Name) })
+	return sorted
+}
+
+// List gives the files, sorted by their names.
+func (s *FileSet) List() []File { return s.list }
+
+// Open opens a file for reading and tells its size. One that is absent matches fs.ErrNotExist, what is no regular file ErrNotRegular.
+func (s *FileSet) Open(name string) (io.ReadCloser, int64, error) {
+	r, size, err := s.from.open(name)
+	return r, size, failed("open", fmt.Sprintf("%q", name), err)
+}
+
+// Close closes the directory or the tar.
+func (s *FileSet) Close() error { return s.from.close() }
