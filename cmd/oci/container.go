@@ -31,6 +31,8 @@ type record struct {
 
 	StopSignal string `json:"stopSignal,omitempty"` // --stop-signal, else the image's; a valid one
 
+	StopTimeout *time.Duration `json:"stopTimeout,omitempty"` // --stop-timeout, in nanoseconds
+
 	// Layers are the DiffIDs of its root file system: prune keeps them while the container exists, unless it
 	// has a copy.
 	Layers []digest.Digest `json:"layers"`

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// bundleFlags are the flags of `oci run` that have a meaning with --bundle, beside the global ones. All
+// bundleFlags are the flags of `oci run` and `oci create` that have a meaning with --bundle, beside the global ones. All
 // others say how an image becomes a container; of a bundle its config.json says that.
 const bundleFlags = " bundle pid-file console-socket preserve-fds no-pivot no-new-keyring detach interactive rm help "
 
@@ -43,8 +43,8 @@ func (f *runFlags) check(cmd *cobra.Command, args []string) error {
 		return usageErrorf(cmd, "with --bundle there is no %s: config.json says how the container is made", strings.Join(idle, ", "))
 	case len(args) != 1:
 		return usageErrorf(cmd, "--bundle takes one argument, the container's ID")
-	case f.detach && f.remove:
-		return usageErrorf(cmd, "--bundle with -d and --rm: nobody would be there to remove it; `oci delete` does")
+	case (f.detach || f.created) && f.remove:
+		return usageErrorf(cmd, "--bundle with --rm: nobody would be there to remove it; `oci delete` does")
 	}
 	return nil
 }

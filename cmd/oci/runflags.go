@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -13,6 +15,9 @@ type runFlags struct {
 	bundle, name, pidFile, consoleSocket string
 	preserveFDs                          int
 	detach, remove, interactive          bool
+	created                              bool   // the program is not started: `oci create`
+	idFile                               string // --cidfile
+	stopTimeout                          seconds
 	noPivot, noNewKeyring                bool
 	publish                              []string // refused: no port is ever mapped
 	storage                              string   // how the root file system is made
@@ -30,18 +35,26 @@ func (f *runFlags) registerBundle(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.noNewKeyring, "no-new-keyring", false, "keep the session keyring of the caller")
 }
 
-// registerRun adds the flags of `oci run`. Flags end at the first argument: what follows belongs
-// to the container.
+// registerRun adds the flags of `oci run`.
 func (f *runFlags) registerRun(cmd *cobra.Command) {
+	f.registerImage(cmd)
+	fs := cmd.Flags()
+	fs.BoolVarP(&f.detach, "detach", "d", false, "run in the background and print the container's ID")
+	fs.BoolVarP(&f.interactive, "interactive", "i", false, "pass standard input on")
+	fs.BoolVarP(&f.c.o.Terminal, "tty", "t", false, "give the container a terminal")
+}
+
+// registerImage adds the flags of every verb that makes a container of an image. Flags end at the first argument: what follows
+// belongs to the container.
+func (f *runFlags) registerImage(cmd *cobra.Command) {
 	f.policy = pullMissing
 	fs := cmd.Flags()
 	fs.SetInterspersed(false)
 	f.registerBundle(fs)
 	fs.StringVar(&f.name, "name", "", "`ID` of the container (default: random; other verbs take the beginning of such a one)")
-	fs.BoolVarP(&f.detach, "detach", "d", false, "run in the background and print the container's ID")
-	fs.BoolVarP(&f.interactive, "interactive", "i", false, "pass standard input on")
-	fs.BoolVarP(&f.c.o.Terminal, "tty", "t", false, "give the container a terminal")
+	fs.StringVar(&f.idFile, "cidfile", "", "write the container's ID to `file`, which may not be there yet")
 	fs.BoolVar(&f.remove, "rm", false, "remove the container when it ends")
+	fs.Var(&f.stopTimeout, "stop-timeout", "how long `oci stop` waits for the container before it kills it (default 10)")
 	f.t.register(fs)
 	fs.BoolVarP(&f.t.quiet, "quiet", "q", false, "show no progress of a pull")
 	registerPull(cmd, &f.policy)
@@ -51,4 +64,13 @@ func (f *runFlags) registerRun(cmd *cobra.Command) {
 	fs.StringVar(&f.storage, "storage", "", "how the root file system is made of the layers: `way` overlay, copy or auto (default $OCI_STORAGE, else auto)")
 	fs.StringArrayVarP(&f.publish, "publish", "p", nil, "map a `port` (not possible)")
 	_ = fs.MarkHidden("publish")
+}
+
+// grace is --stop-timeout; nil without.
+func (f *runFlags) grace() *time.Duration {
+	if f.c.flags == nil || !f.c.flags.Changed("stop-timeout") {
+		return nil
+	}
+	d := time.Duration(f.stopTimeout)
+	return &d
 }

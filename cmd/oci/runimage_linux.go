@@ -64,6 +64,9 @@ func (a *app) runImage(ctx context.Context, args []string, f *runFlags) (status 
 	if err := checkSources(o); err != nil {
 		return 0, err
 	}
+	if err := r.checkIDFile(); err != nil {
+		return 0, err
+	}
 	if r.s, err = a.openStore(ctx); err != nil {
 		return 0, keepStatus(err)
 	}
@@ -74,7 +77,7 @@ func (a *app) runImage(ctx context.Context, args []string, f *runFlags) (status 
 	switch {
 	case r.pipe != nil:
 		return r.background(ctx, o)
-	case f.detach:
+	case f.detach || f.created:
 		return 0, r.detach()
 	}
 	return r.foreground(ctx, o)
@@ -177,8 +180,41 @@ func (r *imageRun) create(ctx context.Context, o convert.Options) (*runtime.Cont
 	}
 	create := r.f.create(r.id)
 	create.Bundle, create.Spec, create.Rootfs, create.Mounts = r.dir.path, r.spec, r.root, r.givenMounts()
-	create.Stdio, create.Attached = stdio, true
-	return rt.Create(ctx, create)
+	create.Stdio, create.Attached = stdio, !r.f.created
+	c, err := rt.Create(ctx, create)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.writeIDFile(); err != nil {
+		return nil, errors.Join(err, c.Delete(ctx, true))
+	}
+	return c, nil
+}
+
+// checkIDFile refuses to replace the file of --cidfile, before anything is made.
+func (r *imageRun) checkIDFile() error {
+	if r.f.idFile == "" || r.pipe != nil {
+		return nil
+	}
+	if _, err := os.Lstat(r.f.idFile); !errors.Is(err, fs.ErrNotExist) {
+		return usageErrorf(nil, "--cidfile %s: %w", r.f.idFile, errors.Join(err, fs.ErrExist))
+	}
+	return nil
+}
+
+func (r *imageRun) writeIDFile() error {
+	if r.f.idFile == "" {
+		return nil
+	}
+	f, err := os.OpenFile(r.f.idFile, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err == nil {
+		_, err = f.WriteString(r.id)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("--cidfile: %w", err)
+	}
+	return nil
 }
 
 // convert makes the config and writes it as the container's bundle, with the record.
@@ -223,7 +259,7 @@ func (r *imageRun) convert(o convert.Options) (err error) {
 	}
 	rec := record{
 		ID: r.id, Image: r.name, Digest: r.image.Descriptor().Digest.String(), Command: r.spec.Process.Args,
-		Created: time.Now().UTC(), Remove: r.f.remove, StopSignal: r.stopSignal(), Storage: r.storage, Volumes: r.mounts.volumes, Shared: r.sharedMounts(o),
+		Created: time.Now().UTC(), Remove: r.f.remove, StopSignal: r.stopSignal(), StopTimeout: r.f.grace(), Storage: r.storage, Volumes: r.mounts.volumes, Shared: r.sharedMounts(o),
 	}
 	for _, l := range r.image.Layers() {
 		rec.Layers = append(rec.Layers, l.DiffID)
@@ -271,10 +307,20 @@ func (r *imageRun) stdio() (files [3]*os.File, done func(), err error) {
 // finish starts the container, waits for it, and leaves what is to be left.
 func (r *imageRun) finish(ctx context.Context, c *runtime.Container) (int, error) {
 	ran := false
-	status, err := r.a.foreground(ctx, c, r.f.interactive, func() {
+	began := func() {
 		ran = true
 		judge(r.pipe, nil)
-	})
+	}
+	var status int
+	var err error
+	if r.f.created {
+		began() // another process starts it
+		var ended runtime.ExitStatus
+		ended, err = c.Wait(ctx)
+		status = ended.Code()
+	} else {
+		status, err = r.a.foreground(ctx, c, r.f.interactive, began)
+	}
 	if !ran {
 		judge(r.pipe, runStatus(status, err))
 	}

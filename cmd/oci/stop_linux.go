@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,16 +12,16 @@ import (
 	"github.com/oci-pipeline/oci/runtime"
 )
 
-// stopGrace is how long a container has to end by itself; Docker's.
-const stopGrace = 10 * time.Second
+// defaultGrace is how long a container has to end by itself; Docker's.
+const defaultGrace = 10 * time.Second
 
 func stopCommand(a *app) *cobra.Command {
-	grace, name := seconds(stopGrace), ""
+	grace, name := seconds(defaultGrace), ""
 	cmd := &cobra.Command{
 		Use:   "stop ID...",
 		Short: "Ask a container to end, and kill it when it does not",
 		Long: "Send a container the signal that it was made with (--stop-signal of `oci run`, else the image's StopSignal,\n" +
-			"else TERM), and kill it when it has not ended in time.",
+			"else TERM), and kill it when it has not ended in time: that of --time, else of its --stop-timeout, else 10 seconds.",
 		Args: atLeast(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if name != "" {
@@ -35,7 +33,7 @@ func stopCommand(a *app) *cobra.Command {
 			for _, arg := range args {
 				id, err := a.fullID(arg)
 				if err == nil {
-					err = a.stop(cmd.Context(), id, name, time.Duration(grace))
+					err = a.stop(cmd.Context(), id, name, a.stopGrace(cmd, id, grace))
 				}
 				errs = append(errs, err)
 			}
@@ -47,28 +45,14 @@ func stopCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// seconds is a duration as a flag: a number of seconds, as Docker has it, or Go's syntax.
-type seconds time.Duration
-
-// String gives Go's syntax.
-func (s *seconds) String() string { return time.Duration(*s).String() }
-
-// Set reads either syntax.
-func (s *seconds) Set(v string) error {
-	if n, err := strconv.ParseInt(v, 10, 32); err == nil {
-		*s = seconds(time.Duration(n) * time.Second)
-		return nil
+// stopGrace is how long the container id has to end: as the flag says, else as the container was made.
+func (a *app) stopGrace(cmd *cobra.Command, id string, flag seconds) time.Duration {
+	var r record
+	if dir, made := a.madeFromImage(id); made && !cmd.Flags().Changed("time") && dir.load(recordFile, &r) == nil && r.StopTimeout != nil {
+		return *r.StopTimeout
 	}
-	d, err := time.ParseDuration(v)
-	if err != nil {
-		return fmt.Errorf("want a number of seconds, or a duration such as 1m30s")
-	}
-	*s = seconds(d)
-	return nil
+	return time.Duration(flag)
 }
-
-// Type is the name of the value in help texts.
-func (s *seconds) Type() string { return "duration" }
 
 // stopSignal is the signal that asks the container id to end.
 func (a *app) stopSignal(id, name string) (unix.Signal, error) {
