@@ -99,7 +99,7 @@ func (u updater) members(pointer string, old, v rawjson.Value) (done bool, err e
 			return false, err
 		}
 	}
-	if v.IsList() && !slices.ContainsFunc(entries, func(e Entry) bool { return e.From == Flag && e != u.was }) {
+	if v.IsList() && !slices.ContainsFunc(entries, func(e Entry) bool { return e.From != u.was.From || e.Name != u.was.Name }) {
 		return false, nil
 	}
 	*u.list = append(*u.list, entries...)
