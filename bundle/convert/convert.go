@@ -76,6 +76,7 @@ func steps() []step {
 		{"/process/rlimits /process/oomScoreAdj", (*conversion).limits},
 		{"/linux/sysctl, after the namespaces", (*conversion).sysctls},
 		{"/linux/seccomp /linux/{masked,readonly}Paths /process/{noNewPrivileges,apparmorProfile}, after the capabilities", (*conversion).security},
+		{"what CDI devices ask for, after all that it can replace", (*conversion).cdi},
 		{"/hooks, after what they ask about", (*conversion).hooksDirs},
 		{"/ociVersion, from all the others", (*conversion).version},
 	}

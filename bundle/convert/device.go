@@ -13,6 +13,9 @@ import (
 func (c *conversion) devices() error {
 	l := c.spec.Linux
 	for _, value := range c.o.Devices {
+		if isCDI(value) {
+			continue
+		}
 		source, dest, access, err := parseDevice(value)
 		if err != nil {
 			return err
@@ -57,7 +60,7 @@ func parseDevice(value string) (source, dest, access string, err error) {
 		access, rest = rest[0], rest[1:]
 	}
 	if len(rest) > 0 || !path.IsAbs(source) || path.Clean(dest) == "/" {
-		return "", "", "", usage("--device", value, "want /HOST/PATH[:/CONTAINER/PATH][:rwm]")
+		return "", "", "", usage("--device", value, "want /HOST/PATH[:/CONTAINER/PATH][:rwm], or VENDOR/CLASS=NAME")
 	}
 	return source, dest, access, nil
 }

@@ -20,6 +20,8 @@
 //     are), as podman and every runtime has it; a tmpfs begins empty (tmpcopyup is an option), as with Docker;
 //     a source that is not there is not made, as with podman. z, Z and relabel have no effect. Who calls
 //     supplies what only it has (VolumeDir, ImageDir, OverlayDir, MountsOf, Chown).
+//   - Devices of the Container Device Interface (package bundle/cdi) are applied to a config that is whole, as podman does, and may
+//     replace what flags have set; --gpus N are the first N, as with Docker, where podman takes N for a name.
 //   - Hooks come from directories that the user names (HooksDirs), never from an image: its labels choose none (H-84).
 //   - The version claimed is the lowest that the fields need (bundle.MinVersion): "1.0.2", or
 //     "1.1.0" with the default seccomp profile, whose errnoRet came with that version.

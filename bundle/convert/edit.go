@@ -37,7 +37,7 @@ func Edit(s *specs.Spec, rootfs Rootfs, o Options) error {
 	for _, edit := range []func(*conversion) error{
 		(*conversion).editProcess, (*conversion).editUser, (*conversion).editEnv, (*conversion).editAnnotations, (*conversion).editNamespaces,
 		(*conversion).editCapabilities, (*conversion).editMounts, (*conversion).editDevices, (*conversion).editResources, (*conversion).editLimits, (*conversion).editSecurity,
-		(*conversion).editHooks,
+		(*conversion).cdi, (*conversion).editHooks,
 	} {
 		if err := edit(c); err != nil {
 			return err
@@ -244,7 +244,7 @@ func (c *conversion) editMounts() error {
 }
 
 func (c *conversion) editDevices() error {
-	if len(c.o.Devices) == 0 && !c.o.Privileged {
+	if !slices.ContainsFunc(c.o.Devices, func(d string) bool { return !isCDI(d) }) && !c.o.Privileged {
 		return nil
 	}
 	if c.spec.Linux.Resources == nil {

@@ -65,7 +65,7 @@ type Options struct {
 	// SpecMounts are mounts that the caller has made up itself (resolv.conf, hosts); a mount of the
 	// user at the same destination wins.
 	SpecMounts []specs.Mount
-	Devices    []string // --device HOST[:CONTAINER][:rwm]
+	Devices    []string // --device HOST[:CONTAINER][:rwm], or VENDOR/CLASS=NAME of a CDI file
 	ShmSize    string
 
 	// Isolation.
@@ -99,6 +99,10 @@ type Options struct {
 	// HooksDirs are directories of hooks in podman's format, of which those that fit the container are added (--hooks-dir; see
 	// package bundle/hooks). A file of a later directory stands for one of the same name before it.
 	HooksDirs []string
+	// CDISpecDirs are the directories of the files in which devices are described (package bundle/cdi); nil: cdi.DefaultDirs. They are
+	// read only if a device is asked for by such a name.
+	CDISpecDirs []string
+	GPUs        []string // --gpus all, N, device=NAME: CDI devices of the kind nvidia.com/gpu
 
 	// Resources.
 

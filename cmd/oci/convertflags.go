@@ -42,6 +42,7 @@ func (c *convertFlags) register(f *pflag.FlagSet) {
 	c.registerIsolation()
 	c.registerResources()
 	c.registerHooks(f)
+	c.registerCDI(f)
 }
 
 func (c *convertFlags) registerFiles() {
@@ -52,7 +53,7 @@ func (c *convertFlags) registerFiles() {
 	f.StringArrayVar(&o.Mounts, "mount", nil, "mount: `type=bind|volume|tmpfs|image,source=a,target=/b[,readonly][,...]`")
 	f.StringArrayVarP(&o.Volumes, "volume", "v", nil, "mount a directory of the host, or a volume: `[source:]dir[:options]`")
 	f.StringArrayVar(&o.VolumesFrom, "volumes-from", nil, "mount what a container of an image has mounted: `ID[:ro]`")
-	f.StringArrayVar(&o.Devices, "device", nil, "add a device of the host: `host[:container][:rwm]`")
+	f.StringArrayVar(&o.Devices, "device", nil, "add a device of the host: `host[:container][:rwm]`, or one of a CDI file: vendor.com/class=name")
 	f.StringVar(&o.ShmSize, "shm-size", "", "`size` of /dev/shm (default 64m)")
 	f.StringArrayVar(&o.Annotations, "annotation", nil, "set an annotation: `NAME=value`")
 	f.BoolVar(&c.keep, "allow-annotations", false, "keep labels of the image that steer some runtime, as annotations (run and create do: oci acts on none)")
