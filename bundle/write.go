@@ -25,6 +25,11 @@ func Write(dir string, s *specs.Spec) error {
 	if err != nil {
 		return &Error{Op: "write bundle", Subject: dir, Err: err}
 	}
+	return WriteText(dir, raw)
+}
+
+// WriteText is Write of the text of a config, which Validate has found right.
+func WriteText(dir string, raw []byte) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return &Error{Op: "write bundle", Subject: dir, Err: err}
 	}

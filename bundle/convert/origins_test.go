@@ -223,7 +223,7 @@ func BenchmarkSpecWithOrigins(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := bundle.Write(dir, s); err != nil {
+		if err := bundle.WriteText(dir, raw); err != nil {
 			b.Fatal(err)
 		}
 		if err := origin.Write(dir, origin.Record{Entries: list}); err != nil {

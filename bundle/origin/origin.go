@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -36,18 +37,14 @@ type Entry struct {
 	Digest  string `json:"digest"` // the beginning of the SHA-256 of the value, as compact JSON
 }
 
-// Trace gives the entries of a config, in the order of the document. Every value is below exactly one of them.
+// Trace gives the entries of a config that was just made, in the order of the document. Every value is below exactly one of them.
 func Trace(config []byte, marks []Mark) ([]Entry, error) {
-	root, err := parse(config)
-	if err != nil {
-		return nil, err
-	}
 	t := tracer{marks: make(map[string]Mark, len(marks)), inner: make(map[string]bool)}
 	for _, m := range marks {
 		t.marks[m.Pointer] = m
 		holdAbove(t.inner, m.Pointer)
 	}
-	err = t.walk("", root, Mark{Kind: Default})
+	err := t.walk("", rawjson.Value(bytes.TrimSpace(config)), Mark{Kind: Default})
 	return t.entries, err
 }
 

@@ -20,7 +20,7 @@ func TestUpdate(t *testing.T) {
 			{Pointer: "/process/env/1", Kind: origin.Flag, Name: "--env"}, {Pointer: "/process/env/2", Kind: origin.Host}, {Pointer: "/x~1y~0z/kept/1/a", Kind: origin.Flag, Name: "--x"},
 		}},
 	} {
-		before := byHand
+		before, flags := byHand, flags
 		if name == "marks" { // they stand for the text as it is: no edit by hand is known of
 			before = strings.NewReplacer(`"NEW=1",`, ``, `"-x"`, `"-c"`, `"C=4"`, `"C=3"`).Replace(config)
 			flags = strings.NewReplacer(`"B=2"`, `"NEW=1","B=2"`, `"-c"`, `"-x"`, `"C=3"`, `"C=4"`).Replace(config)

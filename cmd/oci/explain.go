@@ -135,7 +135,7 @@ func (a *app) printExplanation(x explanation, whole bool) error {
 	return w.Flush()
 }
 
-// writeConfig writes config.json, and beside it where its values come from.
+// writeConfig writes config.json as a conversion gave it, and beside it where its values come from.
 func writeConfig(dir string, s *specs.Spec, r origin.Record) error {
 	raw, err := bundle.Marshal(s)
 	if err != nil {
@@ -145,7 +145,7 @@ func writeConfig(dir string, s *specs.Spec, r origin.Record) error {
 		return err
 	}
 	r.Marks = nil
-	if err := bundle.Write(dir, s); err != nil {
+	if err := bundle.WriteText(dir, raw); err != nil {
 		return err
 	}
 	return origin.Write(dir, r)
