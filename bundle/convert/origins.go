@@ -3,6 +3,7 @@ package convert
 import (
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -46,20 +47,32 @@ func (m *marks) flag(pointer, name string, given bool) {
 	}
 }
 
+// either marks what a flag sets, or what is a default among such.
+func (m *marks) either(pointer, name string, given bool) {
+	if given {
+		m.add(pointer, origin.Flag, name)
+	} else {
+		m.add(pointer, origin.Default, "")
+	}
+}
+
 func (m *marks) process() {
 	c, config := m.c, m.c.img.Config
-	entrypoint, kind, name := config.Entrypoint, origin.Image, "config.Entrypoint"
+	entrypoint := config.Entrypoint
 	if c.o.Entrypoint != nil {
-		entrypoint, kind, name = c.o.Entrypoint, origin.Flag, "--entrypoint"
+		entrypoint = c.o.Entrypoint
 	}
 	for i := range c.spec.Process.Args {
+		at := origin.At("/process/args", i)
 		switch {
+		case i < len(entrypoint) && c.o.Entrypoint != nil:
+			m.add(at, origin.Flag, "--entrypoint")
 		case i < len(entrypoint):
-			m.add(origin.At("/process/args", i), kind, name)
+			m.add(at, origin.Image, element("config.Entrypoint", i))
 		case len(c.o.Args) > 0:
-			m.add(origin.At("/process/args", i), origin.Flag, "arguments")
+			m.add(at, origin.Flag, "arguments")
 		default:
-			m.add(origin.At("/process/args", i), origin.Image, "config.Cmd")
+			m.add(at, origin.Image, element("config.Cmd", i-len(entrypoint)))
 		}
 	}
 	switch {
@@ -96,7 +109,7 @@ func (m *marks) env() {
 		case named(c.o.EnvFile, name):
 			m.add(at, origin.Flag, "--env-file")
 		case named(c.img.Config.Env, name):
-			m.add(at, origin.Image, "config.Env")
+			m.add(at, origin.Image, element("config.Env", slices.Index(c.img.Config.Env, e)))
 		case name == "HOME" && e != "HOME=/":
 			m.add(at, origin.Image, "/etc/passwd")
 		case name == "HOSTNAME":
@@ -106,6 +119,9 @@ func (m *marks) env() {
 		}
 	}
 }
+
+// element names one of a list of the image's config.
+func element(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
 
 // variable is the name in what --env and --env-file take, and in the elements of an environment.
 func variable(e string) string {
@@ -127,7 +143,7 @@ func (m *marks) annotations() {
 		case given(c.o.Labels, key):
 			m.add(at, origin.Flag, "--label")
 		case label:
-			m.add(at, origin.Image, "config.Labels")
+			m.add(at, origin.Image, "config.Labels["+strconv.Quote(key)+"]")
 		case key == "org.opencontainers.image.stopSignal" && c.o.StopSignal != "":
 			m.add(at, origin.Flag, "--stop-signal")
 		default:
@@ -165,8 +181,8 @@ func (m *marks) namespaces() {
 			m.add(at, origin.Host, rootlessFact)
 		case n.Type == specs.UserNamespace:
 			m.add(at, origin.Flag, "--userns, --uid-map or --gid-map")
-		default:
-			m.flag(at, flag[0], flag[1] != "")
+		default: // each for itself: one that a flag took away leaves the others what they are
+			m.either(at, flag[0], flag[1] != "")
 		}
 	}
 	for _, at := range []string{"/linux/uidMappings", "/linux/gidMappings"} {
@@ -199,9 +215,19 @@ func (m *marks) mounts() {
 		case mountsAt(usual, dest):
 			m.fitted(at, dest)
 		default:
-			m.add(at, origin.Image, "config.Volumes")
+			m.add(at, origin.Image, "config.Volumes["+strconv.Quote(m.volume(dest))+"]")
 		}
 	}
+}
+
+// volume is how the image's config spells the destination of one of its volumes.
+func (m *marks) volume(dest string) string {
+	for v := range m.c.img.Config.Volumes {
+		if path.Join("/", v) == dest {
+			return v
+		}
+	}
+	return dest
 }
 
 func (m *marks) fitted(at, dest string) {
@@ -294,7 +320,7 @@ func (m *marks) kernel() {
 			name, _, _ := strings.Cut(v, "=")
 			return strings.ReplaceAll(name, "/", ".") == key
 		})
-		m.flag("/linux/sysctl/"+origin.Escape(key), "--sysctl", given)
+		m.either("/linux/sysctl/"+origin.Escape(key), "--sysctl", given)
 	}
 	s, _ := parseSecurity(c.o.SecurityOpts)
 	switch {
@@ -316,6 +342,11 @@ func (m *marks) paths() {
 			m.add(at, origin.Flag, "--security-opt mask")
 		case slices.Contains(c.host.ThermalThrottle, p):
 			m.add(at, origin.Host, "it tells about the load of other containers")
+		default:
+			m.add(at, origin.Default, "")
 		}
+	}
+	for i := range c.spec.Linux.ReadonlyPaths {
+		m.add(origin.At("/linux/readonlyPaths", i), origin.Default, "")
 	}
 }
