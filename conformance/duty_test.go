@@ -98,7 +98,7 @@ func duties(t *testing.T) []duty {
 }
 
 func dutyID() *regexp.Regexp {
-	return regexp.MustCompile(`^(?:DC-\d\d|DS-\d\d|H-\d\d|IS-[A-Z]\d)$`)
+	return regexp.MustCompile(`^(?:DC-\d\d|DS-\d\d|H-\d\d|IS-[A-Z]\d{1,2})$`)
 }
 
 // inName finds IDs in the name of a function or a script, where "_" may stand for "-" or for nothing.

@@ -34,6 +34,7 @@ func layers() []layer {
 		{"image/reference", []string{"conformance/spec"}, []string{"net"}, "a reference is a string until a stage resolves it"},
 		{"image/store", []string{"conformance/spec", "=image", "image/reference", "image/store", "image/internal"}, []string{"net"}, "the store does not know where content comes from"},
 		{"image/transport", []string{"conformance/spec", "=image", "image/reference", "image/transport", "image/internal"}, []string{"net"}, "local forms of an image, written into a sink that its caller gives"},
+		{"image/validate", []string{"conformance/spec", "=image", "image/reference", "image/transport", "image/internal", "=unpack", "image/validate"}, []string{"net"}, "the judge reads layouts as transports do, and layers as who unpacks them"},
 		{"image/internal/pairhash", nil, []string{"os", "net"}, "a hash, which package image hands out"},
 		{"image/internal", []string{"conformance/spec", "=image", "image/reference", "image/internal"}, []string{"net"}, "what store and transport share"},
 		{"image", []string{"conformance/spec", "image/reference", "image/internal/pairhash"}, []string{"os", "net"}, "the values themselves: what they mean does not depend on a machine"},
