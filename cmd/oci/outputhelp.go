@@ -48,6 +48,17 @@ verify gives these:
   problems            what is wrong besides; mounts that were not looked into; leftOut, differences that the unpacking left
   paths, files, bytes on disk, compared, and of these
 
+validate image and validate layout give:
+
+  subject, kind       what was judged: layout, image or document
+  problems            of each: where (a file of the layout, or a digest), pointer into the document or entry of the layer (quoted if it is
+                      not UTF-8, then with raw, base64), level (MUST, SHOULD, MAY), clause, url, problem, hint (what to write instead)
+  summary             must, should, may: how many there are, also of those that are not listed; documents and layers that were
+                      judged, blobs that were hashed, and their bytes
+  durationMs          of the command
+
+validate bundle gives the list of problems: pointer, level, clause, url, problem, hint.
+
 volume ls and inspect give of each volume:
 
   name, created, labels

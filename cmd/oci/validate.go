@@ -18,11 +18,11 @@ import (
 func validateCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate",
-		Short: "Check a bundle against the runtime specification",
+		Short: "Check bundles, images and layouts against the specifications of the OCI",
 		Args:  exact(0),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(validateBundleCommand(a))
+	cmd.AddCommand(validateBundleCommand(a), validateImageCommand(a), validateLayoutCommand(a))
 	return cmd
 }
 

@@ -34,7 +34,7 @@ type Error struct {
 
 // Error gives "op subject: why [clause]".
 func (e *Error) Error() string {
-	return e.Op + " " + e.Subject + ": " + e.Err.Error() + citation(e.Clause)
+	return strings.TrimSpace(e.Op+" "+e.Subject) + ": " + e.Err.Error() + citation(e.Clause)
 }
 
 // Unwrap gives the cause.

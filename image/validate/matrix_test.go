@@ -94,7 +94,7 @@ func TestRight(t *testing.T) {
 	for name, r := range map[string]recipe{"plain": {}, "nested": {Inner: json.RawMessage("{}")}, "zstd": {
 		Packed: "zstd", Manifest: json.RawMessage(`{"layers": {"0": {"mediaType": "application/vnd.oci.image.layer.v1.tar+zstd"}}}`),
 	}} {
-		if _, rep := r.judged(t, Options{}); len(rep.Problems) > 0 || rep.Layers != 1 || rep.Blobs < 3 {
+		if _, rep := r.judged(t, Options{}); len(rep.Problems) > 0 || rep.Layers != 1 || rep.Blobs < 3 || rep.Must+rep.Should+rep.May > 0 {
 			t.Errorf("%s: %+v%s", name, rep, texts(rep))
 		}
 	}

@@ -18,31 +18,38 @@ const (
 
 // Report is what was found.
 type Report struct {
-	Problems  Problems // ordered by place
-	Left      int      // problems that are not in the list: too many of their level
-	Documents int      // that were judged
-	Layers    int      // whose entries were read
-	Blobs     int      // whose content was proved
-	Bytes     int64    // of these
+	Problems  Problems // ordered by place; not all, if there are too many of a level
+	Must      int      // how many there are of each level
+	Should    int
+	May       int
+	Documents int   // that were judged
+	Layers    int   // whose entries were read
+	Blobs     int   // whose content was read and hashed
+	Bytes     int64 // of these
 }
 
 // reporter collects a Report. Several goroutines may use it.
 type reporter struct {
 	mu     sync.Mutex
-	counts map[spec.Level]int
 	places int
 	Report
 }
 
-func newReporter() *reporter { return &reporter{counts: map[spec.Level]int{}} }
+func newReporter() *reporter { return new(reporter) }
 
 func (r *reporter) add(p *Problem) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.counts[p.Clause.Level]++
+	n := &r.Must
+	switch p.Clause.Level {
+	case spec.Should:
+		n = &r.Should
+	case spec.May:
+		n = &r.May
+	}
+	*n++
 	r.places += len(p.Pointer) + len(p.Entry)
-	if r.counts[p.Clause.Level] > maxProblems || r.places > maxPlaces {
-		r.Left++
+	if *n > maxProblems || r.places > maxPlaces && *n > 10 { // a few of each level stay, whatever came before
 		return
 	}
 	r.Problems = append(r.Problems, p)

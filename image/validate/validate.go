@@ -30,17 +30,18 @@ type Options struct {
 	Limits    unpack.Limits // of a layer
 }
 
-// Image judges an image, or all that an index names, and everything below: documents, content, layers. The error is for what could
-// not be judged; what is wrong with the image is in the Report.
-func Image(ctx context.Context, blobs Blobs, root ispec.Descriptor, o Options) (Report, error) {
+// Image judges images, or all that indexes name, and everything below: documents, content, layers, each once. The error is for what
+// could not be judged; what is wrong is in the Report.
+func Image(ctx context.Context, blobs Blobs, o Options, roots ...ispec.Descriptor) (Report, error) {
 	w := newWalker(newReporter(), blobs, o)
-	err := image.ValidateDescriptor(root)
-	if err == nil {
-		w.queue = append(w.queue, visit{target: described{Descriptor: root, sized: true, usable: true}})
-		err = w.run(ctx)
+	for _, d := range roots {
+		if err := image.ValidateDescriptor(d); err != nil {
+			return Report{}, &Error{Op: "validate image", Subject: string(d.Digest), Err: err}
+		}
+		w.queue = append(w.queue, visit{target: described{Descriptor: d, sized: true, usable: true}})
 	}
-	if err != nil {
-		return Report{}, &Error{Op: "validate image", Subject: string(root.Digest), Err: err}
+	if err := w.run(ctx); err != nil {
+		return Report{}, &Error{Op: "validate image", Err: err}
 	}
 	return w.r.done(), nil
 }
@@ -242,24 +243,30 @@ func (w *walker) open(ctx context.Context, v visit) (io.ReadCloser, error) {
 		return nil, nil
 	case errors.Is(err, image.ErrSizeMismatch):
 		w.note(v.target.Digest, content{absent: true})
-		w.r.add(&Problem{Where: v.where, Pointer: under(v.target.pointer, "size"), Clause: spec.DescriptorSize, Err: wrapped{ErrMismatch, err}, Hint: "the number of bytes of the content"})
+		w.r.add(&Problem{Where: w.at(v), Pointer: under(v.target.pointer, "size"), Clause: spec.DescriptorSize, Err: wrapped{ErrMismatch, err}, Hint: "the number of bytes of the content"})
 		return nil, nil
 	}
 	return nil, err
+}
+
+// at is where a descriptor stands: a root is in no document.
+func (w *walker) at(v visit) string {
+	if v.where == "" {
+		return w.place(v.target.Digest)
+	}
+	return v.where
 }
 
 // absent tells of content that is not there.
 func (w *walker) absent(v visit) {
 	c, why, hint := spec.LayoutMissing, "its content is not here", "the content beside, or urls from where it can be had"
 	switch {
-	case v.where == "":
-		c = spec.LayoutMissing
 	case v.subject:
 		c, why, hint = spec.ManifestNoSubject, "the manifest that this is about is not here", "nothing: that is allowed"
 	case v.entry || image.IsForeign(v.target.MediaType) || len(v.target.URLs) > 0:
 		c, hint = spec.LayoutExtra, "nothing, if it can be had elsewhere"
 	}
-	w.r.add(&Problem{Where: v.where, Pointer: v.target.pointer, Clause: c, Err: fmt.Errorf("%w: %s: %s", ErrAbsent, v.target.Digest, why), Hint: hint})
+	w.r.add(&Problem{Where: w.at(v), Pointer: v.target.pointer, Clause: c, Err: fmt.Errorf("%w: %s: %s", ErrAbsent, v.target.Digest, why), Hint: hint})
 }
 
 // sized compares the size of content with what a descriptor says.
@@ -268,7 +275,7 @@ func (w *walker) sized(v visit, got int64) {
 		return
 	}
 	w.r.add(&Problem{
-		Where: v.where, Pointer: under(v.target.pointer, "size"), Clause: spec.DescriptorSize,
+		Where: w.at(v), Pointer: under(v.target.pointer, "size"), Clause: spec.DescriptorSize,
 		Err: fmt.Errorf("%w: %d, and the content has %d bytes", ErrMismatch, v.target.Size, got), Hint: fmt.Sprint(got),
 	})
 }
