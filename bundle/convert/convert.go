@@ -50,6 +50,7 @@ type conversion struct {
 	chown  []func() error
 	from   map[string]string // which flag made the mount at a destination, where it is not the one that names it
 	marked []origin.Mark     // of values that a step knows the flag of
+	before int               // arguments that are before those of the program
 }
 
 // step sets some fields of the config.
@@ -78,6 +79,7 @@ func steps() []step {
 		{"/linux/seccomp /linux/{masked,readonly}Paths /process/{noNewPrivileges,apparmorProfile}, after the capabilities", (*conversion).security},
 		{"what CDI devices ask for, after all that it can replace", (*conversion).cdi},
 		{"/hooks, after what they ask about", (*conversion).hooksDirs},
+		{"/process/args /mounts, for an init", (*conversion).addInit},
 		{"/ociVersion, from all the others", (*conversion).version},
 	}
 }

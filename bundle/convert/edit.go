@@ -37,7 +37,7 @@ func Edit(s *specs.Spec, rootfs Rootfs, o Options) error {
 	for _, edit := range []func(*conversion) error{
 		(*conversion).editProcess, (*conversion).editUser, (*conversion).editEnv, (*conversion).editAnnotations, (*conversion).editNamespaces,
 		(*conversion).editCapabilities, (*conversion).editMounts, (*conversion).editDevices, (*conversion).editResources, (*conversion).editLimits, (*conversion).editSecurity,
-		(*conversion).cdi, (*conversion).editHooks,
+		(*conversion).cdi, (*conversion).editHooks, (*conversion).addInit,
 	} {
 		if err := edit(c); err != nil {
 			return err

@@ -33,6 +33,9 @@ func (c *conversion) addHooks(annotations map[string]string) error {
 	container := hooks.Container{Annotations: annotations}
 	if p := c.spec.Process; p != nil && len(p.Args) > 0 {
 		container.Command = p.Args[0]
+		if p.Args[0] == InitDestination && len(p.Args) > 2 {
+			container.Command = p.Args[2]
+		}
 	}
 	mounts, err := parseMounts(c.o)
 	if err != nil {

@@ -99,6 +99,12 @@ type Options struct {
 	// HooksDirs are directories of hooks in podman's format, of which those that fit the container are added (--hooks-dir; see
 	// package bundle/hooks). A file of a later directory stands for one of the same name before it.
 	HooksDirs []string
+	// Init runs a process before the program that hands signals on to it and reaps orphans (package bundle/pid1). InitPath takes a static
+	// program of the host for it, and implies it. InitFile writes the init and gives its path, on the host or relative to the bundle;
+	// nil: Init alone is an error.
+	Init     bool
+	InitPath string
+	InitFile func(program []byte) (string, error)
 	// CDISpecDirs are the directories of the files in which devices are described (package bundle/cdi); nil: cdi.DefaultDirs. They are
 	// read only if a device is asked for by such a name.
 	CDISpecDirs []string

@@ -62,8 +62,8 @@ func (m *marks) process() {
 	if c.o.Entrypoint != nil {
 		entrypoint = c.o.Entrypoint
 	}
-	for i := range c.spec.Process.Args {
-		at := origin.At("/process/args", i)
+	for i := range c.spec.Process.Args[c.before:] {
+		at := origin.At("/process/args", c.before+i)
 		switch {
 		case i < len(entrypoint) && c.o.Entrypoint != nil:
 			m.add(at, origin.Flag, "--entrypoint")

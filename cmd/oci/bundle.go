@@ -100,6 +100,7 @@ func (a *app) bundle(ctx context.Context, s *store.Store, img image.Image, dir s
 		if l.bind {
 			o.SpecMounts = append(o.SpecMounts, a.bindDevices(rootfs.Devices())...)
 		}
+		o.InitFile = initIn(partial)
 		done, err := a.supplyBundle(ctx, s, partial, rootfs.Dir(), t, l, &o)
 		if err != nil {
 			return err

@@ -43,6 +43,7 @@ func (c *convertFlags) register(f *pflag.FlagSet) {
 	c.registerResources()
 	c.registerHooks(f)
 	c.registerCDI(f)
+	c.registerInit(f)
 }
 
 func (c *convertFlags) registerFiles() {

@@ -34,7 +34,9 @@ func (r *imageRun) etcMounts(readOnly bool) []specs.Mount {
 // writeEtc writes the files that the spec mounts. A user who mounts a whole /etc has the files that are in
 // it: the mounts are taken out then, as they would leave empty files in a directory of the host.
 func (r *imageRun) writeEtc(network string) error {
-	own := func(m specs.Mount) bool { return m.Type == "bind" && path.Dir(m.Source) == r.dir.path }
+	own := func(m specs.Mount) bool {
+		return m.Type == "bind" && path.Dir(m.Source) == r.dir.path && slices.Contains(etcFiles(), path.Base(m.Source))
+	}
 	if slices.ContainsFunc(r.spec.Mounts, func(m specs.Mount) bool { return path.Clean(m.Destination) == "/etc" }) {
 		r.spec.Mounts = slices.DeleteFunc(r.spec.Mounts, own)
 		return nil

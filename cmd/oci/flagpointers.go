@@ -31,6 +31,8 @@ func flagPointers(flag string) []string {
 		"gpus":            cdi,
 		"cdi-spec-dir":    cdi,
 		"hooks-dir":       {"/hooks"},
+		"init":            {"/process/args", "/mounts"},
+		"init-path":       {"/process/args", "/mounts"},
 
 		"hostname":   {"/hostname"},
 		"domainname": {"/domainname"},

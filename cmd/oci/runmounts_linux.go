@@ -95,6 +95,10 @@ func (r *imageRun) supply(ctx context.Context, o *convert.Options) {
 	o.ImageDir = func(m convert.ImageMount) (string, error) { return r.imageDir(ctx, m) }
 	o.OverlayDir = func(m convert.OverlayMount) (string, error) { return r.overlayDir(ctx, m) }
 	o.Chown = chownTree
+	o.InitFile = func(program []byte) (string, error) {
+		name, err := initIn(r.dir.path)(program)
+		return r.dir.join(name), err
+	}
 	o.MountsOf = func(id string) ([]specs.Mount, error) { return r.mountsOf(ctx, id) }
 }
 

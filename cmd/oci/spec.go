@@ -62,6 +62,9 @@ func specCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if f.dir != stream {
+				o.InitFile = initIn(f.dir)
+			}
 			if f.edit {
 				return a.editSpec(f, o)
 			}
