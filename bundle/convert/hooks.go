@@ -31,11 +31,8 @@ func (c *conversion) addHooks(annotations map[string]string) error {
 		return &UsageError{Flag: "--hooks-dir", Value: strings.Join(c.o.HooksDirs, " "), Err: err}
 	}
 	container := hooks.Container{Annotations: annotations}
-	if p := c.spec.Process; p != nil && len(p.Args) > 0 {
-		container.Command = p.Args[0]
-		if p.Args[0] == InitDestination && len(p.Args) > 2 {
-			container.Command = p.Args[2]
-		}
+	if args := Program(c.spec); len(args) > 0 {
+		container.Command = args[0]
 	}
 	mounts, err := parseMounts(c.o)
 	if err != nil {

@@ -57,6 +57,17 @@ func (c *conversion) addInit() error {
 	return nil
 }
 
+// Program gives the arguments of the container's program: those of the process without an init that addInit put before them.
+func Program(s *specs.Spec) []string {
+	if s.Process == nil {
+		return nil
+	}
+	if args := s.Process.Args; len(args) > 2 && args[0] == InitDestination && args[1] == "--" {
+		return args[2:]
+	}
+	return s.Process.Args
+}
+
 // initSource is the path of the file on the host.
 func (c *conversion) initSource() (string, error) {
 	if c.o.InitPath != "" {

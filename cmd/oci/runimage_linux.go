@@ -258,7 +258,7 @@ func (r *imageRun) convert(o convert.Options) (err error) {
 		return err
 	}
 	rec := record{
-		ID: r.id, Image: r.name, Digest: r.image.Descriptor().Digest.String(), Command: r.spec.Process.Args,
+		ID: r.id, Image: r.name, Digest: r.image.Descriptor().Digest.String(), Command: convert.Program(r.spec),
 		Created: time.Now().UTC(), Remove: r.f.remove, StopSignal: r.stopSignal(), StopTimeout: r.f.grace(), Storage: r.storage, Volumes: r.mounts.volumes, Shared: r.sharedMounts(o),
 	}
 	for _, l := range r.image.Layers() {
