@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,11 +9,12 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/oci-pipeline/oci/bundle"
-	"github.com/oci-pipeline/oci/conformance/spec"
+	"github.com/oci-pipeline/oci/bundle/host"
 )
 
 func validateCommand(a *app) *cobra.Command {
@@ -30,6 +32,7 @@ func validateCommand(a *app) *cobra.Command {
 type problem struct {
 	Pointer string `json:"pointer"`
 	Level   string `json:"level"`
+	Effect  string `json:"effect,omitempty"` // of level HOST: refused or changed
 	Clause  string `json:"clause,omitempty"`
 	URL     string `json:"url,omitempty"`
 	Problem string `json:"problem"`
@@ -41,6 +44,7 @@ type validateOptions struct {
 	format   formatFlag
 	platform string
 	strict   bool
+	host     bool
 }
 
 func validateBundleCommand(a *app) *cobra.Command {
@@ -52,7 +56,15 @@ func validateBundleCommand(a *app) *cobra.Command {
 			"what breaks runtime-spec 1.0 to 1.3, each with its place in config.json, the clause, and what to write\n" +
 			"instead. A value of the wrong type or a key that occurs twice is one problem; the rest is still judged.\n\n" +
 			"MUST is what a runtime refuses: the status is 10. SHOULD and MAY are shown, and SHOULD fails with --strict.\n" +
-			"The last line counts them. Of a file or standard input no root directory is looked at.",
+			"The last line counts them. Of a file or standard input no root directory is looked at.\n\n" +
+			"--host adds what this kernel, this machine and its user cannot do with the config: namespaces, mappings, control\n" +
+			"groups, seccomp, capabilities, security modules, mounts and their sources, devices, limits, parameters, hooks,\n" +
+			"and whether the program is there and runs. Nothing is changed, and no privileges are needed: run it as who will\n" +
+			"run the container. \"refused\" is what the container does not start with: the status is 7. With \"changed\" it starts,\n" +
+			"and what the config says does not hold, or not with every runtime; --strict fails for that too.",
+		Example: "  oci validate bundle --host bundle\n" +
+			"  oci validate bundle --host --format '{{.summary.verdict}}' bundle\n" +
+			"  oci spec --bundle - | oci validate bundle -",
 		Args: between(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := "."
@@ -62,7 +74,7 @@ func validateBundleCommand(a *app) *cobra.Command {
 			if p := bundle.Platform(o.platform); p != "" && !slices.Contains(bundle.Platforms(), p) {
 				return usageErrorf(cmd, "--platform %q is none of %v", o.platform, bundle.Platforms())
 			}
-			return a.validateBundle(name, o)
+			return a.validateBundle(cmd.Context(), name, o)
 		},
 	}
 	o.format.registerOutput(cmd.Flags())
@@ -71,34 +83,32 @@ func validateBundleCommand(a *app) *cobra.Command {
 		names = append(names, string(p))
 	}
 	cmd.Flags().StringVar(&o.platform, "platform", "", "judge by the rules of this `platform`: "+strings.Join(names, ", ")+" (default: that of its sections, else linux)")
-	cmd.Flags().BoolVar(&o.strict, "strict", false, "fail for problems of level SHOULD too")
+	cmd.Flags().BoolVar(&o.strict, "strict", false, "fail for problems of level SHOULD too, and for what the host changes")
+	cmd.Flags().BoolVar(&o.host, "host", false, "tell what this kernel and this machine cannot do too")
 	return cmd
 }
 
-func (a *app) validateBundle(name string, o validateOptions) error {
+func (a *app) validateBundle(ctx context.Context, name string, o validateOptions) error {
 	v, err := a.judge(name, bundle.Platform(o.platform))
 	if err != nil {
 		return err
 	}
-	if err := a.writeProblems(v.Problems, o.format); err != nil {
-		return err
-	}
-	must, should := len(v.Problems.Must()), 0
-	for _, q := range v.Problems {
-		if q.Clause.Level == spec.Should {
-			should++
+	var found []host.Finding
+	if o.host {
+		if found, err = hostFindings(ctx, name, v); err != nil {
+			return err
 		}
 	}
-	if !o.format.json() {
-		fmt.Fprintf(a.out, "%s: %s, %d MUST, %d SHOULD, %d MAY\n", safeText(name), v.Platform, must, should, len(v.Problems)-must-should)
+	s := summarize(v.Problems, found, o)
+	if o.format.json() {
+		err = o.format.write(a.out, judgedBundle{name, "bundle", string(v.Platform), problemsOf(v.Problems, found), s, time.Since(a.start).Milliseconds()})
+	} else {
+		_, err = fmt.Fprintf(a.out, "%s%s\n", linesOf(v.Problems, found), s.line(name, v.Platform))
 	}
-	if o.strict {
-		must += should
+	if err != nil {
+		return err
 	}
-	if must > 0 {
-		return &exitError{statusMalformed, fmt.Errorf("validate bundle %s: %d problems", name, must)}
-	}
-	return nil
+	return s.failure(name, o.strict)
 }
 
 // judge looks at a bundle, a config.json, or standard input.
@@ -120,25 +130,4 @@ func (a *app) judge(name string, p bundle.Platform) (bundle.Verdict, error) {
 		return bundle.Verdict{}, fmt.Errorf("validate bundle: %w", err)
 	}
 	return bundle.JudgeDir(name, p)
-}
-
-func (a *app) writeProblems(found bundle.Problems, format formatFlag) error {
-	list := []problem{}
-	for _, p := range found {
-		level := string(p.Clause.Level)
-		if level == "" {
-			level = "MUST"
-		}
-		list = append(list, problem{p.Pointer, level, p.Clause.String(), p.Clause.URL(), p.Err.Error(), p.Hint})
-	}
-	if format.json() {
-		return format.write(a.out, list)
-	}
-	for i, p := range found {
-		fmt.Fprintf(a.out, "%s\n", safeText(p.Error()))
-		if list[i].Hint != "" {
-			fmt.Fprintf(a.out, "    write: %s\n", safeText(list[i].Hint))
-		}
-	}
-	return nil
 }

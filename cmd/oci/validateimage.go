@@ -265,7 +265,7 @@ func (a *app) tellJudgement(kind, name string, r validate.Report, f *judgeFlags)
 	if f.format.json() {
 		j := judgement{name, kind, []judgedProblem{}, s, time.Since(a.start).Milliseconds()}
 		for _, p := range r.Problems {
-			out := judgedProblem{Where: p.Where, problem: problem{p.Pointer, string(p.Clause.Level), p.Clause.String(), p.Clause.URL(), p.Err.Error(), p.Hint}}
+			out := judgedProblem{Where: p.Where, problem: problem{Pointer: p.Pointer, Level: string(p.Clause.Level), Clause: p.Clause.String(), URL: p.Clause.URL(), Problem: p.Err.Error(), Hint: p.Hint}}
 			if out.Entry = p.Entry; !utf8.ValidString(p.Entry) {
 				out.Entry, out.Raw = strconv.Quote(p.Entry), base64.StdEncoding.EncodeToString([]byte(p.Entry))
 			}
