@@ -57,7 +57,14 @@ validate image and validate layout give:
                       judged, blobs that were hashed, and their bytes
   durationMs          of the command
 
-validate bundle gives the list of problems: pointer, level, clause, url, problem, hint.
+validate bundle gives:
+
+  subject, kind, platform  what was judged; bundle; by whose rules
+  problems            pointer (into config.json), level (with --host also HOST), clause, url, problem, hint; of level HOST
+                      effect: refused (the container does not start here) or changed (it starts, and that does not hold)
+  summary             must, should, may; with --host host.refused and host.changed; verdict: valid, invalid (a MUST is broken,
+                      with --strict a SHOULD: the status is 10) or unable (this host cannot do it: the status is 7)
+  durationMs          of the command
 
 volume ls and inspect give of each volume:
 
