@@ -244,7 +244,7 @@ func (c *conversion) editMounts() error {
 }
 
 func (c *conversion) editDevices() error {
-	if !slices.ContainsFunc(c.o.Devices, func(d string) bool { return !isCDI(d) }) && !c.o.Privileged {
+	if !slices.ContainsFunc(c.o.Devices, func(d string) bool { return !isCDI(d) }) && len(c.o.DeviceCgroupRules) == 0 && !c.o.Privileged {
 		return nil
 	}
 	if c.spec.Linux.Resources == nil {
@@ -255,32 +255,40 @@ func (c *conversion) editDevices() error {
 
 // editResources sets the limits that are asked for beside those that are there.
 func (c *conversion) editResources() error {
-	l := c.spec.Linux
-	l.CgroupsPath = cmp.Or(c.o.CgroupsPath, l.CgroupsPath)
-	memory, cpu, pids, err := c.askedLimits()
-	if err != nil || memory == nil && cpu == nil && pids == nil {
+	if err := c.cgroupsPath(); err != nil {
 		return err
 	}
+	asked, err := c.askedLimits()
+	if err != nil || asked == nil {
+		return err
+	}
+	l := c.spec.Linux
 	if l.Resources == nil {
 		l.Resources = &specs.LinuxResources{}
 	}
 	r := l.Resources
-	if memory != nil {
-		if r.Memory == nil {
-			r.Memory = &specs.LinuxMemory{}
-		}
-		r.Memory.Limit, r.Memory.Swap = cmp.Or(memory.Limit, r.Memory.Limit), cmp.Or(memory.Swap, r.Memory.Swap)
-		r.Memory.Reservation = cmp.Or(memory.Reservation, r.Memory.Reservation)
+	r.Memory, r.CPU = mergeFields(r.Memory, asked.Memory), mergeFields(r.CPU, asked.CPU)
+	r.Pids, r.BlockIO = cmp.Or(asked.Pids, r.Pids), mergeBlockIO(r.BlockIO, asked.BlockIO)
+	if r.Unified == nil {
+		r.Unified = asked.Unified
+	} else {
+		maps.Copy(r.Unified, asked.Unified)
 	}
-	if cpu != nil {
-		if r.CPU == nil {
-			r.CPU = &specs.LinuxCPU{}
-		}
-		r.CPU.Quota, r.CPU.Period, r.CPU.Shares = cmp.Or(cpu.Quota, r.CPU.Quota), cmp.Or(cpu.Period, r.CPU.Period), cmp.Or(cpu.Shares, r.CPU.Shares)
-		r.CPU.Cpus, r.CPU.Mems = cmp.Or(cpu.Cpus, r.CPU.Cpus), cmp.Or(cpu.Mems, r.CPU.Mems)
-	}
-	r.Pids = cmp.Or(pids, r.Pids)
 	return nil
+}
+
+// mergeFields sets in there what asked has.
+func mergeFields[T any](there, asked *T) *T {
+	if there == nil || asked == nil {
+		return cmp.Or(asked, there)
+	}
+	to, from := reflect.ValueOf(there).Elem(), reflect.ValueOf(asked).Elem()
+	for i := range from.NumField() {
+		if f := from.Field(i); !f.IsZero() {
+			to.Field(i).Set(f)
+		}
+	}
+	return there
 }
 
 func (c *conversion) editLimits() error {

@@ -36,7 +36,7 @@ type Options struct {
 	Terminal      bool // -t
 	StopSignal    string
 	OOMScoreAdj   *int
-	Ulimits       []string // nofile=1024[:4096]
+	Ulimits       []string // nofile=1024[:4096], or host
 
 	// Files.
 
@@ -112,15 +112,33 @@ type Options struct {
 
 	// Resources.
 
-	CgroupsPath       string
+	CgroupsPath  string
+	CgroupParent string // the cgroup is ContainerID below it
+	ContainerID  string // "" if it is not known
+
 	Memory            string // bytes, or with a suffix: 512m
 	MemorySwap        string // memory and swap together; "-1" is no limit
 	MemoryReservation string
+	MemorySwappiness  *int64 // 0 to 100; -1 is the kernel's
+	OOMKillDisable    bool
 	CPUs              string // 1.5
 	CPUShares         uint64
+	CPUPeriod         uint64 // microseconds, as the next ones; 0: unset
+	CPUQuota          int64
+	CPURTPeriod       uint64
+	CPURTRuntime      int64
 	CpusetCpus        string
 	CpusetMems        string
-	PidsLimit         int64 // 0 or -1: none
+	PidsLimit         int64    // 0 or -1: none
+	CgroupConf        []string // FILE=value of cgroup v2
+
+	BlkioWeight        uint16   // 10 to 1000; 0: unset
+	BlkioWeightDevices []string // /dev/sda:200
+	DeviceReadBps      []string // /dev/sda:1m
+	DeviceWriteBps     []string
+	DeviceReadIOps     []string // /dev/sda:1000
+	DeviceWriteIOps    []string
+	DeviceCgroupRules  []string // c 189:* rwm
 
 	// Annotations.
 

@@ -290,24 +290,16 @@ func (m *marks) devices() {
 	}
 }
 
-// limits marks by a table: a limit is never there by default, but for what follows from another.
+// limits marks what each flag sets: a limit is never there by default, but for what follows from another.
 func (m *marks) limits() {
 	o := m.c.o
-	for _, f := range []struct{ pointer, flag, given string }{
-		{"/linux/resources/memory/limit", "--memory", o.Memory},
-		{"/linux/resources/memory/reservation", "--memory-reservation", o.MemoryReservation},
-		{"/linux/resources/memory/swap", "--memory", o.Memory},
-		{"/linux/resources/memory/swap", "--memory-swap", o.MemorySwap},
-		{"/linux/resources/cpu/quota", "--cpus", o.CPUs},
-		{"/linux/resources/cpu/period", "--cpus", o.CPUs},
-		{"/linux/resources/cpu/cpus", "--cpuset-cpus", o.CpusetCpus},
-		{"/linux/resources/cpu/mems", "--cpuset-mems", o.CpusetMems},
-		{"/linux/cgroupsPath", "--cgroups-path", o.CgroupsPath},
-	} {
-		m.flag(f.pointer, f.flag, f.given != "")
+	for _, f := range o.limitFlags() {
+		for _, p := range f.pointers {
+			m.add("/linux/resources/"+p, origin.Flag, f.flag)
+		}
 	}
-	m.flag("/linux/resources/cpu/shares", "--cpu-shares", o.CPUShares != 0)
-	m.flag("/linux/resources/pids", "--pids-limit", o.PidsLimit > 0)
+	m.flag("/linux/cgroupsPath", "--cgroups-path", o.CgroupsPath != "")
+	m.flag("/linux/cgroupsPath", "--cgroup-parent", o.CgroupParent != "")
 	m.flag("/process/rlimits", "--ulimit", len(o.Ulimits) > 0)
 	m.flag("/process/oomScoreAdj", "--oom-score-adj", o.OOMScoreAdj != nil)
 }

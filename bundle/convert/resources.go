@@ -1,15 +1,15 @@
 package convert
 
 import (
-	"errors"
+	"cmp"
 	"math"
+	"path"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
-
-	"github.com/oci-pipeline/oci/bundle"
 )
 
 // cpuPeriod is the period of the CPU quota in microseconds, the kernel's own default.
@@ -18,34 +18,120 @@ const cpuPeriod = 100_000
 // resources sets the limits of the cgroup.
 func (c *conversion) resources() error {
 	l := c.spec.Linux
-	l.CgroupsPath = c.o.CgroupsPath
-	r := l.Resources
-	var err error
-	if r.Memory, r.CPU, r.Pids, err = c.askedLimits(); err != nil {
+	if err := c.cgroupsPath(); err != nil {
 		return err
 	}
-	if !c.o.Rootless {
-		return nil
+	asked, err := c.askedLimits()
+	if err != nil {
+		return err
 	}
-	if limited := r.Memory != nil || r.CPU != nil || r.Pids != nil; limited && c.o.CgroupsPath == "" {
-		flag, value := c.firstLimit()
-		return usage(flag, value, "without root this needs a cgroup that was delegated to the user")
-	} else if !limited {
-		l.Resources = nil
+	if c.o.Rootless {
+		if asked == nil {
+			l.Resources = nil
+			return nil
+		}
+		if l.CgroupsPath == "" {
+			f := c.o.limitFlags()[0]
+			return usage(f.flag, f.value, "without root this needs a cgroup that was delegated to the user")
+		}
+	}
+	if asked != nil {
+		asked.Devices = l.Resources.Devices
+		l.Resources = asked
 	}
 	return nil
 }
 
-// askedLimits are those that flags set; nil is one that none does.
-func (c *conversion) askedLimits() (memory *specs.LinuxMemory, cpu *specs.LinuxCPU, pids *specs.LinuxPids, err error) {
-	if memory, err = c.memory(); err != nil {
-		return nil, nil, nil, err
+// cgroupsPath is that of --cgroups-path, or the container's name below --cgroup-parent.
+func (c *conversion) cgroupsPath() error {
+	l, parent := c.spec.Linux, c.o.CgroupParent
+	switch {
+	case parent == "":
+		l.CgroupsPath = cmp.Or(c.o.CgroupsPath, l.CgroupsPath)
+		return nil
+	case c.o.CgroupsPath != "":
+		return usage("--cgroup-parent", parent, "--cgroups-path names the whole path already")
+	case strings.HasSuffix(parent, ".slice"):
+		return usage("--cgroup-parent", parent, "a slice is systemd's, and this is for cgroupfs: want a path")
+	case c.o.ContainerID == "":
+		return usage("--cgroup-parent", parent, "the container has no ID yet to have a group by: give the whole path with --cgroups-path")
+	case strings.ContainsRune(parent, 0) || slices.Contains(strings.Split(parent, "/"), ".."):
+		return usage("--cgroup-parent", parent, "not a path of a cgroup")
 	}
-	if cpu, err = c.cpu(); err != nil {
-		return nil, nil, nil, err
+	l.CgroupsPath = path.Join(parent, c.o.ContainerID)
+	return nil
+}
+
+// limitFlag is a flag that was given and limits a cgroup.
+type limitFlag struct {
+	flag, value string
+	pointers    []string // below /linux/resources: what it sets
+}
+
+// limitFlags are those that were given.
+func (o *Options) limitFlags() []limitFlag {
+	number := func(n int64) string {
+		if n == 0 {
+			return ""
+		}
+		return strconv.FormatInt(n, 10)
 	}
-	pids, err = c.pids()
-	return memory, cpu, pids, err
+	swappiness, noKiller := "", ""
+	if o.MemorySwappiness != nil {
+		swappiness = strconv.FormatInt(*o.MemorySwappiness, 10)
+	}
+	if o.OOMKillDisable {
+		noKiller = "true"
+	}
+	all := []limitFlag{
+		{"--memory", o.Memory, []string{"memory/limit", "memory/swap"}},
+		{"--memory-reservation", o.MemoryReservation, []string{"memory/reservation"}},
+		{"--memory-swap", o.MemorySwap, []string{"memory/swap"}},
+		{"--memory-swappiness", swappiness, []string{"memory/swappiness"}},
+		{"--oom-kill-disable", noKiller, []string{"memory/disableOOMKiller"}},
+		{"--cpus", o.CPUs, []string{"cpu/quota", "cpu/period"}},
+		{"--cpu-shares", number(int64(o.CPUShares)), []string{"cpu/shares"}},
+		{"--cpu-period", number(int64(o.CPUPeriod)), []string{"cpu/period"}},
+		{"--cpu-quota", number(o.CPUQuota), []string{"cpu/quota"}},
+		{"--cpu-rt-period", number(int64(o.CPURTPeriod)), []string{"cpu/realtimePeriod"}},
+		{"--cpu-rt-runtime", number(o.CPURTRuntime), []string{"cpu/realtimeRuntime"}},
+		{"--cpuset-cpus", o.CpusetCpus, []string{"cpu/cpus"}},
+		{"--cpuset-mems", o.CpusetMems, []string{"cpu/mems"}},
+		{"--pids-limit", number(max(o.PidsLimit, 0)), []string{"pids"}},
+		{"--blkio-weight", number(int64(o.BlkioWeight)), []string{"blockIO/weight"}},
+		{"--blkio-weight-device", strings.Join(o.BlkioWeightDevices, " "), []string{"blockIO/weightDevice"}},
+		{"--device-read-bps", strings.Join(o.DeviceReadBps, " "), []string{"blockIO/throttleReadBpsDevice"}},
+		{"--device-write-bps", strings.Join(o.DeviceWriteBps, " "), []string{"blockIO/throttleWriteBpsDevice"}},
+		{"--device-read-iops", strings.Join(o.DeviceReadIOps, " "), []string{"blockIO/throttleReadIOPSDevice"}},
+		{"--device-write-iops", strings.Join(o.DeviceWriteIOps, " "), []string{"blockIO/throttleWriteIOPSDevice"}},
+		{"--cgroup-conf", strings.Join(o.CgroupConf, " "), []string{"unified"}},
+	}
+	return slices.DeleteFunc(all, func(f limitFlag) bool { return f.value == "" })
+}
+
+// askedLimits are those that flags set; nil if none does.
+func (c *conversion) askedLimits() (*specs.LinuxResources, error) {
+	var r specs.LinuxResources
+	var err error
+	if r.Memory, err = c.memory(); err != nil {
+		return nil, err
+	}
+	if r.CPU, err = c.cpu(); err != nil {
+		return nil, err
+	}
+	if r.Pids, err = c.pids(); err != nil {
+		return nil, err
+	}
+	if r.BlockIO, err = c.blockIO(); err != nil {
+		return nil, err
+	}
+	if r.Unified, err = c.unified(); err != nil {
+		return nil, err
+	}
+	if reflect.ValueOf(r).IsZero() {
+		return nil, nil
+	}
+	return &r, nil
 }
 
 func (c *conversion) pids() (*specs.LinuxPids, error) {
@@ -59,18 +145,20 @@ func (c *conversion) pids() (*specs.LinuxPids, error) {
 	return nil, nil
 }
 
-func (c *conversion) firstLimit() (flag, value string) {
-	for _, f := range []struct{ flag, value string }{
-		{"--memory", c.o.Memory}, {"--memory-reservation", c.o.MemoryReservation}, {"--cpus", c.o.CPUs}, {"--cpuset-cpus", c.o.CpusetCpus}, {"--cpuset-mems", c.o.CpusetMems},
-	} {
-		if f.value != "" {
-			return f.flag, f.value
+// unified are files of cgroup v2 as they stand.
+func (c *conversion) unified() (map[string]string, error) {
+	var files map[string]string
+	for _, conf := range c.o.CgroupConf {
+		name, value, ok := strings.Cut(conf, "=")
+		if controller, file, dot := strings.Cut(name, "."); !ok || !dot || controller == "" || file == "" || strings.ContainsAny(conf, "\x00") || strings.Contains(name, "/") {
+			return nil, usage("--cgroup-conf", conf, "want FILE=value, with the name of a file of cgroup v2, such as memory.high=1073741824")
 		}
+		if files == nil {
+			files = make(map[string]string)
+		}
+		files[name] = value
 	}
-	if c.o.CPUShares != 0 {
-		return "--cpu-shares", strconv.FormatUint(c.o.CPUShares, 10)
-	}
-	return "--pids-limit", strconv.FormatInt(c.o.PidsLimit, 10)
+	return files, nil
 }
 
 // minMemory is the least memory limit that is accepted: one page less than nothing useful.
@@ -111,6 +199,16 @@ func (c *conversion) memory() (*specs.LinuxMemory, error) {
 		}
 		m.Swap = &n
 	}
+	if v := c.o.MemorySwappiness; v != nil && *v != -1 {
+		if *v < 0 || *v > 100 {
+			return nil, usage("--memory-swappiness", strconv.FormatInt(*v, 10), "want 0 to 100, or -1")
+		}
+		n := uint64(*v)
+		m.Swappiness = &n
+	}
+	if c.o.OOMKillDisable {
+		m.DisableOOMKiller = &c.o.OOMKillDisable
+	}
 	if m == (specs.LinuxMemory{}) {
 		return nil, nil
 	}
@@ -126,6 +224,9 @@ func (c *conversion) cpu() (*specs.LinuxCPU, error) {
 		}
 		quota, period := int64(math.Round(n*cpuPeriod)), uint64(cpuPeriod)
 		cpu.Quota, cpu.Period = &quota, &period
+	}
+	if err := c.cpuTime(&cpu); err != nil {
+		return nil, err
 	}
 	if n := c.o.CPUShares; n != 0 {
 		if n < 2 || n > 1<<18 {
@@ -148,6 +249,41 @@ func (c *conversion) cpu() (*specs.LinuxCPU, error) {
 	return &cpu, nil
 }
 
+// cpuTime sets quota and period as they are given, and those for tasks of real time.
+func (c *conversion) cpuTime(cpu *specs.LinuxCPU) error {
+	if p := c.o.CPUPeriod; p != 0 {
+		if p < 1000 || p > 1_000_000 { // the kernel's bounds (sched-bwc)
+			return usage("--cpu-period", strconv.FormatUint(p, 10), "want 1000 to 1000000 microseconds")
+		}
+		if cpu.Quota != nil {
+			return usage("--cpu-period", strconv.FormatUint(p, 10), "--cpus sets the period already")
+		}
+		cpu.Period = &p
+	}
+	if q := c.o.CPUQuota; q != 0 {
+		switch {
+		case q < -1 || q > 0 && q < 1000:
+			return usage("--cpu-quota", strconv.FormatInt(q, 10), "want at least 1000 microseconds, or -1")
+		case c.o.CPUs != "":
+			return usage("--cpu-quota", strconv.FormatInt(q, 10), "--cpus sets the quota already")
+		}
+		cpu.Quota = &q
+	}
+	if p := c.o.CPURTPeriod; p != 0 {
+		if p > 1_000_000 {
+			return usage("--cpu-rt-period", strconv.FormatUint(p, 10), "want at most 1000000 microseconds")
+		}
+		cpu.RealtimePeriod = &p
+	}
+	if n := c.o.CPURTRuntime; n != 0 {
+		if n < 0 || c.o.CPURTPeriod != 0 && uint64(n) > c.o.CPURTPeriod {
+			return usage("--cpu-rt-runtime", strconv.FormatInt(n, 10), "want at most the period, in microseconds")
+		}
+		cpu.RealtimeRuntime = &n
+	}
+	return nil
+}
+
 // isList reports whether s is a list of numbers and ranges (cpuset(7), "List format").
 func isList(s string) bool {
 	for item := range strings.SplitSeq(s, ",") {
@@ -162,54 +298,6 @@ func isList(s string) bool {
 		}
 	}
 	return true
-}
-
-// limits sets the resource limits and the OOM score of the process.
-func (c *conversion) limits() error {
-	p := c.spec.Process
-	for _, value := range c.o.Ulimits {
-		l, err := parseUlimit(value)
-		if err != nil {
-			return err
-		}
-		p.Rlimits = slices.DeleteFunc(p.Rlimits, func(o specs.POSIXRlimit) bool { return o.Type == l.Type })
-		p.Rlimits = append(p.Rlimits, l)
-	}
-	if n := c.o.OOMScoreAdj; n != nil {
-		if *n < -1000 || *n > 1000 {
-			return usage("--oom-score-adj", strconv.Itoa(*n), "want -1000 to 1000")
-		}
-		p.OOMScoreAdj = n
-	}
-	return nil
-}
-
-// parseUlimit takes NAME=SOFT[:HARD]; -1 and "unlimited" are no limit.
-func parseUlimit(value string) (specs.POSIXRlimit, error) {
-	name, limit, _ := strings.Cut(value, "=")
-	name = strings.ToUpper(name)
-	if !slices.Contains(bundle.Rlimits(), name) {
-		return specs.POSIXRlimit{}, usage("--ulimit", value, "unknown limit %q", strings.ToLower(name))
-	}
-	soft, hard, ok := strings.Cut(limit, ":")
-	if !ok {
-		hard = soft
-	}
-	l := specs.POSIXRlimit{Type: "RLIMIT_" + name}
-	var err1, err2 error
-	l.Soft, err1 = parseLimit(soft)
-	l.Hard, err2 = parseLimit(hard)
-	if err := errors.Join(err1, err2); err != nil || l.Soft > l.Hard {
-		return l, usage("--ulimit", value, "want NAME=SOFT[:HARD], SOFT at most HARD")
-	}
-	return l, nil
-}
-
-func parseLimit(s string) (uint64, error) {
-	if s == "-1" || s == "unlimited" {
-		return math.MaxUint64, nil // RLIM_INFINITY
-	}
-	return strconv.ParseUint(s, 10, 63)
 }
 
 // parseSize reads bytes, with a suffix of b, k, m, g, t (powers of 1024) if there is one: "512m",

@@ -20,6 +20,8 @@ type convertFlags struct {
 	o          convert.Options
 	entrypoint string
 	envFiles   []string
+	labelFiles []string
+	swappiness int64
 	oomScore   int
 	export     bool // the config is for any runtime, not for this program's own: labels that steer one are refused
 	keep, drop bool // such labels
@@ -36,7 +38,7 @@ func (c *convertFlags) register(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.GroupAdd, "group-add", nil, "add a supplementary `group`")
 	f.StringVarP(&o.Workdir, "workdir", "w", "", "working `dir` in the container")
 	f.StringVar(&o.StopSignal, "stop-signal", "", "`signal` that asks the container to end")
-	f.StringArrayVar(&o.Ulimits, "ulimit", nil, "limit of a process: `name=soft[:hard]`")
+	f.StringArrayVar(&o.Ulimits, "ulimit", nil, "limit of a process: `name=soft[:hard]`, or host for those of oci")
 	f.IntVar(&c.oomScore, "oom-score-adj", 0, "`score` for the kernel's choice when memory runs out, -1000 to 1000")
 	c.registerFiles()
 	c.registerIsolation()
@@ -60,6 +62,7 @@ func (c *convertFlags) registerFiles() {
 	f.BoolVar(&c.keep, "allow-annotations", false, "keep labels of the image that steer some runtime, as annotations (run and create do: oci acts on none)")
 	f.BoolVar(&c.drop, "drop-annotations", false, "leave out labels of the image that steer some runtime")
 	f.StringArrayVarP(&o.Labels, "label", "l", nil, "set a label, which becomes an annotation: `NAME[=value]`")
+	f.StringArrayVar(&c.labelFiles, "label-file", nil, "read labels from `file`, one a line")
 }
 
 func (c *convertFlags) registerIsolation() {
@@ -76,19 +79,6 @@ func (c *convertFlags) registerIsolation() {
 	f.BoolVar(&o.Privileged, "privileged", false, "all capabilities and devices, nothing masked: no protection of the host")
 	f.StringArrayVar(&o.SecurityOpts, "security-opt", nil, "`option`: seccomp=FILE|unconfined, no-new-privileges, apparmor=PROFILE, mask=PATHS, unmask=PATHS")
 	f.StringArrayVar(&o.Sysctls, "sysctl", nil, "kernel parameter of a namespace: `NAME=value`")
-}
-
-func (c *convertFlags) registerResources() {
-	f, o := c.flags, &c.o
-	f.StringVar(&o.CgroupsPath, "cgroups-path", "", "`path` of the container's cgroup")
-	f.StringVarP(&o.Memory, "memory", "m", "", "memory limit: `bytes`, or 512m")
-	f.StringVar(&o.MemorySwap, "memory-swap", "", "limit of memory and swap together: `bytes`; -1 for none")
-	f.StringVar(&o.MemoryReservation, "memory-reservation", "", "soft memory limit: `bytes`")
-	f.StringVar(&o.CPUs, "cpus", "", "processor time: `number` of CPUs, 1.5")
-	f.Uint64VarP(&o.CPUShares, "cpu-shares", "c", 0, "relative `weight` of processor time")
-	f.StringVar(&o.CpusetCpus, "cpuset-cpus", "", "`CPUs` to run on: 0-3,5")
-	f.StringVar(&o.CpusetMems, "cpuset-mems", "", "memory `nodes` to use")
-	f.Int64Var(&o.PidsLimit, "pids-limit", 0, "`number` of processes; -1 for no limit")
 }
 
 // options completes the options with what is not a plain value: files, and whether a flag was given.
@@ -108,6 +98,12 @@ func (c *convertFlags) options(args []string) (convert.Options, error) {
 			return o, err
 		}
 	}
+	if c.flags.Changed("memory-swappiness") {
+		o.MemorySwappiness = &c.swappiness
+	}
+	if o.Labels, err = c.labels(); err != nil {
+		return o, err
+	}
 	for _, file := range c.envFiles {
 		lines, err := readLines(file)
 		if err != nil {
@@ -116,6 +112,23 @@ func (c *convertFlags) options(args []string) (convert.Options, error) {
 		o.EnvFile = append(o.EnvFile, lines...)
 	}
 	return o, nil
+}
+
+// labels are those of files, then those of the command line, which win.
+func (c *convertFlags) labels() ([]string, error) {
+	var all []string
+	for _, file := range c.labelFiles {
+		lines, err := readLines(file)
+		if err != nil {
+			return nil, fmt.Errorf("--label-file: %w", err)
+		}
+		for _, line := range lines {
+			if line = strings.TrimLeft(line, " \t"); line != "" && line[0] != '#' {
+				all = append(all, line)
+			}
+		}
+	}
+	return append(all, c.o.Labels...), nil
 }
 
 // labelPolicy says what becomes of the image's labels on which some runtime acts (H-84).

@@ -233,6 +233,7 @@ func (r *imageRun) convert(o convert.Options) (err error) {
 	if r.uids != nil {
 		o.Userns, o.UIDMappings, o.GIDMappings = "private", specMaps(r.uids), specMaps(r.gids)
 	}
+	o.ContainerID = r.id
 	o.SpecMounts = r.etcMounts(o.ReadOnly)
 	if r.f.devices == devicesBind {
 		o.SpecMounts = append(o.SpecMounts, r.a.bindDevices(r.devices)...)
