@@ -77,7 +77,7 @@ func TestPodmanLimitsAgree(t *testing.T) {
 		t.Errorf("rules: %v, podman %v", got, rule(theirs))
 	}
 	theirs.Linux.Resources.Devices, ours.Linux.Resources.Devices = nil, nil // their defaults are others
-	if theirs.Linux.Resources.BlockIO.Weight == nil { // podman leaves it out where this kernel has no blkio.weight; the runtime is to say so
+	if theirs.Linux.Resources.BlockIO.Weight == nil {                       // podman leaves it out where this kernel has no blkio.weight; the runtime is to say so
 		ours.Linux.Resources.BlockIO.Weight = nil
 	}
 	if diff := cmp.Diff(theirs.Linux.Resources, ours.Linux.Resources); diff != "" {
