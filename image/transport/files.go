@@ -73,7 +73,7 @@ type tarFiles struct {
 	f      *os.File
 	member map[string]span
 	link   map[string]string // cleaned target
-	other  map[string]byte   // the type flag of members that are neither files nor symbolic links
+	other  map[string]byte   // the type flag of members that are no files
 	twice  map[string]bool   // names that came more than once
 }
 
@@ -166,6 +166,9 @@ func (t *tarFiles) add(h *tar.Header, offset, end int64) {
 	delete(t.member, name)
 	delete(t.link, name)
 	delete(t.other, name)
+	if h.Typeflag != tar.TypeReg {
+		t.other[name] = h.Typeflag
+	}
 	switch h.Typeflag {
 	case tar.TypeReg:
 		for key := range h.PAXRecords {
@@ -183,10 +186,7 @@ func (t *tarFiles) add(h *tar.Header, offset, end int64) {
 	case tar.TypeLink:
 		if target, ok := memberName(h.Linkname); ok {
 			t.link[name] = target
-			t.other[name] = h.Typeflag
 		}
-	default:
-		t.other[name] = h.Typeflag
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/oci-pipeline/oci/image/internal/layout"
 )
 
-// FileSet is the files of a directory, or of a tar, for one who judges what is in it as it is. Names are slash-separated and
+// FileSet is the files of a directory, a tar or a zip, for one who judges what is in it as it is. Names are slash-separated and
 // relative; of a directory no symbolic link is followed, and nothing but a regular file is opened.
 type FileSet struct {
 	from files
@@ -31,7 +31,7 @@ type File struct {
 	Twice bool        // the tar has another member of the name before it, which does not count
 }
 
-// OpenFiles opens a directory, of which it lists three levels, or a tar, which may be compressed. What is in neither is an error.
+// OpenFiles opens a directory, of which it lists three levels, a tar, which may be compressed, or a zip. What is none of these is an error.
 func OpenFiles(ctx context.Context, name string) (*FileSet, error) {
 	set, err := openFiles(ctx, name)
 	return set, failed("open", fmt.Sprintf("%q", name), err)
@@ -43,11 +43,7 @@ func openFiles(ctx context.Context, name string) (*FileSet, error) {
 		return nil, err
 	}
 	if !info.IsDir() {
-		t, err := openTar(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		return &FileSet{t, t.all()}, nil
+		return openArchiveFiles(ctx, name, info)
 	}
 	dir, err := layout.OpenDir(name)
 	if err != nil {
@@ -58,6 +54,28 @@ func openFiles(ctx context.Context, name string) (*FileSet, error) {
 		return nil, errors.Join(err, dir.Close())
 	}
 	return set, nil
+}
+
+// openArchiveFiles opens a tar or a zip.
+func openArchiveFiles(ctx context.Context, name string, info fs.FileInfo) (*FileSet, error) {
+	if info.Mode().IsRegular() { // of a FIFO the open would wait
+		zipped, err := isZip(name)
+		if err != nil {
+			return nil, err
+		}
+		if zipped {
+			z, err := openZip(name)
+			if err != nil {
+				return nil, err
+			}
+			return &FileSet{z, z.list}, nil
+		}
+	}
+	t, err := openTar(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return &FileSet{t, t.all()}, nil
 }
 
 // fileDepth is how many levels of a directory are listed: blobs/ALGORITHM/ENCODED.
@@ -106,22 +124,7 @@ func (t *tarFiles) all() []File {
 		list[name] = File{Size: s.size}
 	}
 	for name, flag := range t.other {
-		list[name] = File{Type: fs.ModeIrregular}
-		if flag == tar.TypeDir {
-			list[name] = File{Type: fs.ModeDir}
-		}
-	}
-	for name := range t.link {
-		f := File{Type: fs.ModeSymlink}
-		r, size, err := t.open(name)
-		if err == nil {
-			r.Close()
-			f.Size = size
-			if t.other[name] == tar.TypeLink {
-				f.Type = 0
-			}
-		}
-		list[name] = f
+		list[name] = t.special(name, flag)
 	}
 	for name := range maps.Clone(list) {
 		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
@@ -138,6 +141,26 @@ func (t *tarFiles) all() []File {
 	}
 	slices.SortFunc(sorted, func(a, b File) int { return cmp.Compare(a.Name, b.Name) })
 	return sorted
+}
+
+// special describes a member that is no file; a hardlink is what it leads to.
+func (t *tarFiles) special(name string, flag byte) File {
+	f := File{Type: fs.ModeIrregular}
+	switch flag {
+	case tar.TypeDir:
+		f.Type = fs.ModeDir
+	case tar.TypeSymlink:
+		f.Type = fs.ModeSymlink
+	}
+	r, size, err := t.open(name)
+	if err != nil {
+		return f
+	}
+	r.Close()
+	if f.Size = size; flag == tar.TypeLink {
+		f.Type = 0
+	}
+	return f
 }
 
 // List gives the files, sorted by their names.

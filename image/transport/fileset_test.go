@@ -2,6 +2,8 @@ package transport
 
 import (
 	"archive/tar"
+	"archive/zip"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -32,9 +34,14 @@ func TestOpenFiles(t *testing.T) {
 	if err := os.WriteFile(file, archive, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	packed := filepath.Join(t.TempDir(), "t.zip")
+	if err := os.WriteFile(packed, makeZip(t, dir), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for place, want := range map[string]string{
-		dir:  "a d 0 a/b d 0 a/b/c d 0 blobs d 0 blobs/sha256 d 0 blobs/sha256/aa - 1 blobs/sha256/bb L 0 oci-layout - 2",
-		file: "blobs d 0 blobs/sha256 d 0 blobs/sha256/aa - 1 blobs/sha256/bb L 1 fifo ? 0 hard - 2 oci-layout - 2 twice",
+		packed: "a d 0 a/b d 0 a/b/c d 0 a/b/c/d - 8 blobs d 0 blobs/sha256 d 0 blobs/sha256/aa - 1 blobs/sha256/bb L 2 oci-layout - 2",
+		dir:    "a d 0 a/b d 0 a/b/c d 0 blobs d 0 blobs/sha256 d 0 blobs/sha256/aa - 1 blobs/sha256/bb L 0 oci-layout - 2",
+		file:   "blobs d 0 blobs/sha256 d 0 blobs/sha256/aa - 1 blobs/sha256/bb L 1 fifo ? 0 hard - 2 oci-layout - 2 twice",
 	} {
 		set, err := OpenFiles(t.Context(), place)
 		if err != nil {
@@ -64,15 +71,57 @@ func TestOpenFiles(t *testing.T) {
 			t.Errorf("%s: absent: %v", place, err)
 		}
 	}
-	set, err := OpenFiles(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer set.Close()
-	if _, _, err := set.Open("blobs/sha256/bb"); !errors.Is(err, ErrNotRegular) {
-		t.Errorf("a link is opened: %v", err)
+	for _, place := range []string{dir, packed} {
+		set, err := OpenFiles(t.Context(), place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer set.Close()
+		if _, _, err := set.Open("blobs/sha256/bb"); !errors.Is(err, ErrNotRegular) {
+			t.Errorf("a link is opened: %v", err)
+		}
 	}
 	if _, err := OpenFiles(t.Context(), filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
+}
+
+// makeZip packs a directory.
+func makeZip(t *testing.T, dir string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		h, err := zip.FileInfoHeader(info)
+		if err != nil {
+			return err
+		}
+		if h.Name, err = filepath.Rel(dir, path); err != nil {
+			return err
+		}
+		h.Name, h.Method = filepath.ToSlash(h.Name), zip.Deflate
+		f, err := w.CreateHeader(h)
+		if err != nil {
+			return err
+		}
+		content := []byte("aa") // of a link, its target
+		if info.Mode().IsRegular() {
+			if content, err = os.ReadFile(path); err != nil {
+				return err
+			}
+		}
+		_, err = f.Write(content)
+		return err
+	})
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }

@@ -60,7 +60,7 @@ func parse(raw []byte, limit int) (*node, error) {
 		}
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	p := parser{json.NewDecoder(bytes.NewReader(raw)), 0}
+	p := tokens{json.NewDecoder(bytes.NewReader(raw)), 0}
 	p.UseNumber()
 	n, err := p.value(0)
 	if errors.Is(err, io.EOF) {
@@ -69,13 +69,13 @@ func parse(raw []byte, limit int) (*node, error) {
 	return n, err
 }
 
-// parser makes nodes of a text that is known to be JSON.
-type parser struct {
+// tokens makes nodes of a text that is known to be JSON.
+type tokens struct {
 	*json.Decoder
 	seen int
 }
 
-func (p *parser) value(depth int) (*node, error) {
+func (p *tokens) value(depth int) (*node, error) {
 	t, err := p.Token()
 	if err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ func (p *parser) value(depth int) (*node, error) {
 }
 
 // members reads what an array or an object has, to its end.
-func (p *parser) members(n *node, depth int) error {
+func (p *tokens) members(n *node, depth int) error {
 	for p.More() {
 		if n.kind == object {
 			t, err := p.Token()
