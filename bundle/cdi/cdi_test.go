@@ -81,10 +81,10 @@ func TestRefused(t *testing.T) {
 		err error
 		at  string
 	}{
-		file("1.1.0", ``):                {bundle.ErrMissing, "/devices/0/containerEdits: "},
-		file("1.1.0", `"env": ["A"]`):    {bundle.ErrInvalid, "/devices/0/containerEdits/env/0: "},
-		file("1.1.0", `"env": "A=1"`):    {bundle.ErrType, "/devices/0/containerEdits/env: "},
-		file("1.1.0", `"envs": ["A=1"]`): {ErrUnknown, "/devices/0/containerEdits/envs: "},
+		file("1.1.0", ``):                                                                                                 {bundle.ErrMissing, "/devices/0/containerEdits: "},
+		file("1.1.0", `"env": ["A"]`):                                                                                     {bundle.ErrInvalid, "/devices/0/containerEdits/env/0: "},
+		file("1.1.0", `"env": "A=1"`):                                                                                     {bundle.ErrType, "/devices/0/containerEdits/env: "},
+		file("1.1.0", `"envs": ["A=1"]`):                                                                                  {ErrUnknown, "/devices/0/containerEdits/envs: "},
 		file("1.1.0", `"deviceNodes": [{"path": "/a", "hostpath": "/b"}]`):                                                {ErrUnknown, "/devices/0/containerEdits/deviceNodes/0/hostpath: "},
 		file("1.1.0", `"deviceNodes": [null]`):                                                                            {bundle.ErrInvalid, "/devices/0/containerEdits/deviceNodes/0: "},
 		file("1.1.0", `"deviceNodes": [{"hostPath": "/b"}]`):                                                              {bundle.ErrMissing, "/devices/0/containerEdits/deviceNodes/0/path: "},

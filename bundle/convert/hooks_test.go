@@ -17,7 +17,7 @@ import (
 func hooksDir(t *testing.T, when string) string {
 	t.Helper()
 	dir := t.TempDir()
-	text := `{"version": "1.0.0", "hook": {"path": "/bin/true"}, "when": ` + when + `, "stages": ["prestart", "poststop"]}`
+	text := `{"version": "1.0.0", "hook": {"path": "/bin/true"}, "when": ` + when + `, "stages": ["createRuntime", "poststop"]}`
 	if err := os.WriteFile(filepath.Join(dir, "a.json"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestHooksDir(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if got := s.Hooks != nil && len(s.Hooks.Prestart) == 1 && len(s.Hooks.Poststop) == 1; got != tt.want {
+		if got := s.Hooks != nil && len(s.Hooks.CreateRuntime) == 1 && len(s.Hooks.Poststop) == 1; got != tt.want {
 			t.Errorf("%s: %+v", name, s.Hooks)
 		}
 		if last := marks[len(marks)-1]; tt.want && last != (origin.Mark{Pointer: "/hooks/poststop/0", Kind: origin.Flag, Name: "--hooks-dir"}) {
@@ -67,11 +67,11 @@ func TestH84_labels_of_an_image_start_no_hook(t *testing.T) {
 func TestEditAddsHooks(t *testing.T) {
 	s := bundle.DefaultSpec()
 	s.Annotations = map[string]string{"kind": "x"}
-	s.Hooks = &specs.Hooks{Prestart: []specs.Hook{{Path: "/there"}}}
+	s.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{{Path: "/there"}}}
 	if err := Edit(s, nil, Options{Host: testHost(), HooksDirs: []string{hooksDir(t, `{"annotations": {"kind": "x"}, "commands": ["^sh$"]}`)}}); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Hooks.Prestart) != 2 || s.Hooks.Prestart[0].Path != "/there" || len(s.Hooks.Poststop) != 1 {
+	if len(s.Hooks.CreateRuntime) != 2 || s.Hooks.CreateRuntime[0].Path != "/there" || len(s.Hooks.Poststop) != 1 {
 		t.Errorf("got %+v", s.Hooks)
 	}
 }

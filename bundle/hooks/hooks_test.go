@@ -58,7 +58,8 @@ func TestOrderAndOverriding(t *testing.T) {
 	if got := paths(s); got != "/second/0 /first/A /first/b /second/2" {
 		t.Errorf("got %s", got)
 	}
-	config := &specs.Spec{Hooks: &specs.Hooks{Prestart: []specs.Hook{{Path: "/there"}}}}
+	config := &specs.Spec{Hooks: &specs.Hooks{}}
+	Add(config.Hooks, "prestart", specs.Hook{Path: "/there"})
 	var at []string
 	s.AddTo(config, func(pointer string) { at = append(at, pointer) })
 	if want := []string{"/hooks/prestart/1", "/hooks/prestart/2", "/hooks/prestart/3", "/hooks/poststart/0"}; !slices.Equal(at, want) {

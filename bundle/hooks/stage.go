@@ -20,7 +20,8 @@ func Add(to *specs.Hooks, stage string, h specs.Hook) string {
 func At(h *specs.Hooks, stage string) *[]specs.Hook {
 	switch stage {
 	case "prestart":
-		return &h.Prestart //nolint:staticcheck // deprecated, and in use by everyone
+		//lint:ignore SA1019 prestart is deprecated, and what most files say
+		return &h.Prestart
 	case "createRuntime":
 		return &h.CreateRuntime
 	case "createContainer":
