@@ -77,41 +77,42 @@ func TestVersions(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	for text, want := range map[string]struct {
-		err error
-		at  string
+	for _, tt := range []struct {
+		text string
+		err  error
+		at   string
 	}{
-		file("1.1.0", ``):                                                                                                 {bundle.ErrMissing, "/devices/0/containerEdits: "},
-		file("1.1.0", `"env": ["A"]`):                                                                                     {bundle.ErrInvalid, "/devices/0/containerEdits/env/0: "},
-		file("1.1.0", `"env": "A=1"`):                                                                                     {bundle.ErrType, "/devices/0/containerEdits/env: "},
-		file("1.1.0", `"envs": ["A=1"]`):                                                                                  {ErrUnknown, "/devices/0/containerEdits/envs: "},
-		file("1.1.0", `"deviceNodes": [{"path": "/a", "hostpath": "/b"}]`):                                                {ErrUnknown, "/devices/0/containerEdits/deviceNodes/0/hostpath: "},
-		file("1.1.0", `"deviceNodes": [null]`):                                                                            {bundle.ErrInvalid, "/devices/0/containerEdits/deviceNodes/0: "},
-		file("1.1.0", `"deviceNodes": [{"hostPath": "/b"}]`):                                                              {bundle.ErrMissing, "/devices/0/containerEdits/deviceNodes/0/path: "},
-		file("1.1.0", `"deviceNodes": [{"path": "/b", "type": "d"}]`):                                                     {bundle.ErrInvalid, "deviceNodes/0/type: "},
-		file("1.1.0", `"deviceNodes": [{"path": "/b", "major": -1}]`):                                                     {bundle.ErrInvalid, "deviceNodes/0/major: "},
-		file("1.1.0", `"deviceNodes": [{"path": "/b", "permissions": "rx"}]`):                                             {bundle.ErrInvalid, "deviceNodes/0/permissions: "},
-		file("1.1.0", `"hooks": [{"hookName": "precreate", "path": "/b"}]`):                                               {hooks.ErrStage, "hooks/0/hookName: "},
-		file("1.1.0", `"hooks": [{"hookName": "prestart", "path": "b"}]`):                                                 {bundle.ErrInvalid, "hooks/0/path: "},
-		file("1.1.0", `"hooks": [{"hookName": "prestart", "path": "/b", "timeout": 0}]`):                                  {bundle.ErrInvalid, "hooks/0/timeout: "},
-		file("1.1.0", `"hooks": [{"hookName": "prestart", "path": "/b", "env": ["=x"]}]`):                                 {bundle.ErrInvalid, "hooks/0/env/0: "},
-		file("1.1.0", `"mounts": [{"hostPath": "/b"}]`):                                                                   {bundle.ErrMissing, "mounts/0/containerPath: "},
-		file("1.1.0", `"intelRdt": {"closID": "a/b"}`):                                                                    {bundle.ErrInvalid, "intelRdt/closID: "},
-		file("1.1.0", `"intelRdt": {"closID": "a", "enableCMT": true}`):                                                   {ErrUnknown, "intelRdt/enableCMT: "},
-		file("1.1.0", `"additionalGids": [-1]`):                                                                           {bundle.ErrType, "additionalGids/0: "},
-		file("1.1.0", `"netDevices": [{"hostInterfaceName": "a", "name": ""}]`):                                           {bundle.ErrMissing, "netDevices/0/name: "},
-		file("1.1.0", `"netDevices": [{"hostInterfaceName": "a", "name": "x"}, {"hostInterfaceName": "b", "name": "x"}]`): {bundle.ErrDuplicate, "netDevices/1/name: "},
-		`{"cdiVersion": "1.0.0", "kind": "v.com", "devices": []}`:                                                         {ErrName, "/kind: "},
-		`{"cdiVersion": "1.0.0", "kind": "v.com/c", "devices": []}`:                                                       {bundle.ErrMissing, "/devices: "},
-		`{"cdiVersion": "1.0.0", "kind": "v.com/c", "devices": [{"name": "d_"}]}`:                                         {ErrName, "/devices/0/name: "},
-		`{"kind": "v.com/c"}`:                            {bundle.ErrMissing, "/cdiVersion: "},
-		`{"cdiVersion": "1.0.0", "cdiVersion": "1.0.0"}`: {bundle.ErrDuplicateKey, ""},
-		`{`:    {bundle.ErrSyntax, ""},
-		`null`: {bundle.ErrMissing, "/cdiVersion: "},
+		{file("1.1.0", ``), bundle.ErrMissing, "/devices/0/containerEdits: "},
+		{file("1.1.0", `"env": ["A"]`), bundle.ErrInvalid, "/devices/0/containerEdits/env/0: "},
+		{file("1.1.0", `"env": "A=1"`), bundle.ErrType, "/devices/0/containerEdits/env: "},
+		{file("1.1.0", `"envs": ["A=1"]`), ErrUnknown, "/devices/0/containerEdits/envs: "},
+		{file("1.1.0", `"deviceNodes": [{"path": "/a", "hostpath": "/b"}]`), ErrUnknown, "/devices/0/containerEdits/deviceNodes/0/hostpath: "},
+		{file("1.1.0", `"deviceNodes": [null]`), bundle.ErrInvalid, "/devices/0/containerEdits/deviceNodes/0: "},
+		{file("1.1.0", `"deviceNodes": [{"hostPath": "/b"}]`), bundle.ErrMissing, "/devices/0/containerEdits/deviceNodes/0/path: "},
+		{file("1.1.0", `"deviceNodes": [{"path": "/b", "type": "d"}]`), bundle.ErrInvalid, "deviceNodes/0/type: "},
+		{file("1.1.0", `"deviceNodes": [{"path": "/b", "major": -1}]`), bundle.ErrInvalid, "deviceNodes/0/major: "},
+		{file("1.1.0", `"deviceNodes": [{"path": "/b", "permissions": "rx"}]`), bundle.ErrInvalid, "deviceNodes/0/permissions: "},
+		{file("1.1.0", `"hooks": [{"hookName": "precreate", "path": "/b"}]`), hooks.ErrStage, "hooks/0/hookName: "},
+		{file("1.1.0", `"hooks": [{"hookName": "prestart", "path": "b"}]`), bundle.ErrInvalid, "hooks/0/path: "},
+		{file("1.1.0", `"hooks": [{"hookName": "prestart", "path": "/b", "timeout": 0}]`), bundle.ErrInvalid, "hooks/0/timeout: "},
+		{file("1.1.0", `"hooks": [{"hookName": "prestart", "path": "/b", "env": ["=x"]}]`), bundle.ErrInvalid, "hooks/0/env/0: "},
+		{file("1.1.0", `"mounts": [{"hostPath": "/b"}]`), bundle.ErrMissing, "mounts/0/containerPath: "},
+		{file("1.1.0", `"intelRdt": {"closID": "a/b"}`), bundle.ErrInvalid, "intelRdt/closID: "},
+		{file("1.1.0", `"intelRdt": {"closID": "a", "enableCMT": true}`), ErrUnknown, "intelRdt/enableCMT: "},
+		{file("1.1.0", `"additionalGids": [-1]`), bundle.ErrType, "additionalGids/0: "},
+		{file("1.1.0", `"netDevices": [{"hostInterfaceName": "a", "name": ""}]`), bundle.ErrMissing, "netDevices/0/name: "},
+		{file("1.1.0", `"netDevices": [{"hostInterfaceName": "a", "name": "x"}, {"hostInterfaceName": "b", "name": "x"}]`), bundle.ErrDuplicate, "netDevices/1/name: "},
+		{`{"cdiVersion": "1.0.0", "kind": "v.com", "devices": []}`, ErrName, "/kind: "},
+		{`{"cdiVersion": "1.0.0", "kind": "v.com/c", "devices": []}`, bundle.ErrMissing, "/devices: "},
+		{`{"cdiVersion": "1.0.0", "kind": "v.com/c", "devices": [{"name": "d_"}]}`, ErrName, "/devices/0/name: "},
+		{`{"kind": "v.com/c"}`, bundle.ErrMissing, "/cdiVersion: "},
+		{`{"cdiVersion": "1.0.0", "cdiVersion": "1.0.0"}`, bundle.ErrDuplicateKey, ""},
+		{`{`, bundle.ErrSyntax, ""},
+		{`null`, bundle.ErrMissing, "/cdiVersion: "},
 	} {
-		_, err := Decode([]byte(text))
-		if !errors.Is(err, want.err) || !strings.Contains(err.Error(), want.at) {
-			t.Errorf("%s: got %v, want %v at %s", text, err, want.err, want.at)
+		_, err := Decode([]byte(tt.text))
+		if !errors.Is(err, tt.err) || !strings.Contains(err.Error(), tt.at) {
+			t.Errorf("%s: got %v, want %v at %s", tt.text, err, tt.err, tt.at)
 		}
 	}
 	if _, err := Decode([]byte(`{"cdiVersion":"1.0.0","kind":"v.com/c","devices":[{"name":"d","containerEdits":{"env":["A=1"]}},{"name":"d","containerEdits":{"env":["A=1"]}}]}`)); !errors.Is(err, bundle.ErrDuplicate) {
