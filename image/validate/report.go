@@ -52,6 +52,9 @@ func (r *reporter) add(p *Problem) {
 	if *n > maxProblems || r.places > maxPlaces && *n > 10 { // a few of each level stay, whatever came before
 		return
 	}
+	if r.places > maxPlaces {
+		p.Pointer = clip(p.Pointer)
+	}
 	r.Problems = append(r.Problems, p)
 }
 
