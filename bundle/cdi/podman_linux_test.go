@@ -35,7 +35,7 @@ func podmanFiles() map[string]string {
 }
 
 // podmanConfigs lets podman make two containers, without devices and with them, and gives their configs with the same ids in both. The
-// directories of CDI are those of a mount namespace of its own.
+// directories of CDI are those of a mount namespace of its own, and what podman leaves running ends with the pid namespace.
 func podmanConfigs(t *testing.T, devices ...string) (without, with specs.Spec, dir string) {
 	t.Helper()
 	if _, err := exec.LookPath("podman"); err != nil || os.Getuid() != 0 {
@@ -65,7 +65,7 @@ func podmanConfigs(t *testing.T, devices ...string) (without, with specs.Spec, d
 			$P rm -f $id >/dev/null
 		done`
 	flags := "--device=" + strings.Join(devices, " --device=")
-	out, err := exec.Command("unshare", "-m", "sh", "-c", script, "sh", dir, flags).CombinedOutput()
+	out, err := exec.Command("unshare", "-mpf", "--mount-proc", "sh", "-c", script, "sh", dir, flags).CombinedOutput()
 	if err != nil {
 		t.Skipf("podman makes no container here: %v: %s", err, out)
 	}
@@ -105,10 +105,11 @@ func TestPodmanMakesTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range []*specs.Spec{&with, &without} {
-		// Podman gives its own mounts in any order, and notes the time.
+		// Podman gives its own mounts and variables in any order, and notes the time.
 		slices.SortFunc(s.Mounts, func(a, b specs.Mount) int { return strings.Compare(a.Destination, b.Destination) })
 		delete(s.Annotations, "io.kubernetes.cri-o.Created")
 		s.Process.Env = slices.DeleteFunc(s.Process.Env, func(v string) bool { return v == "HOME=/" }) // added only with devices
+		slices.Sort(s.Process.Env)
 		for i := range s.Linux.Devices {
 			if d := &s.Linux.Devices[i]; d.Path == "/dev/vendor0" || d.Path == "/dev/zero" {
 				d.FileMode = nil // asked of the host since version 0.7 of the library, and podman 4.3 has 0.5
