@@ -9,6 +9,7 @@ var (
 	DescriptorURLScheme  = Clause{"IS-D9", Should, "image-spec", "descriptor.md#properties"}
 	DescriptorSHA256     = Clause{"IS-D10", Should, "image-spec", "descriptor.md#registered-algorithms"}
 	DescriptorPlatform   = Clause{"IS-D11", Should, "image-spec", "descriptor.md#properties"}
+	DescriptorArtifactOf = Clause{"IS-D12", Should, "image-spec", "descriptor.md#properties"}
 	DocumentSyntax       = Clause{"IS-X6", Must, "image-spec", "considerations.md#json"}
 	DocumentCase         = Clause{"IS-X7", May, "image-spec", "considerations.md#extensibility"}
 	DocumentAmbiguous    = Clause{"IS-X8", Should, "image-spec", "media-types.md#media-type-conflicts"}

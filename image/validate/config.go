@@ -101,13 +101,7 @@ func (d *doc) execution(n *node, windows bool) {
 	if s, ok := d.string(n, place, "User", spec.ConfigUser); ok && !windows && !user(s) {
 		d.add(place+"/User", spec.ConfigUser, "user, uid, user:group, uid:gid, uid:group or user:gid", ErrInvalid, "%q", clip(s))
 	}
-	for i, e := range d.strings(n, place, "Env", spec.ConfigEnv) {
-		if name, _, ok := strings.Cut(e, "="); !ok && n.get("Env").values[i].kind == text || ok && name == "" && !windows {
-			d.add(at(place+"/Env", i), spec.ConfigEnv, "VARNAME=VARVALUE", ErrInvalid, "%q", clip(e))
-		}
-	}
-	d.strings(n, place, "Entrypoint", spec.ConfigType)
-	d.strings(n, place, "Cmd", spec.ConfigType)
+	d.words(n, place, windows)
 	d.set(n, place, "ExposedPorts", spec.ConfigPort, port, "a port, or a port with /tcp or /udp, such as 8080/tcp")
 	d.set(n, place, "Volumes", spec.ConfigVolume, func(s string) bool { return absolute(s, windows) }, "an absolute path")
 	if s, ok := d.string(n, place, "WorkingDir", spec.ConfigType); ok && s != "" && !absolute(s, windows) {
@@ -128,6 +122,24 @@ func (d *doc) execution(n *node, windows bool) {
 		}
 	}
 	d.member(n, object, place, "Healthcheck", spec.ConfigType)
+}
+
+// words judges what a program is given: no NUL can be in it. Windows has variables whose names begin with an equals sign.
+func (d *doc) words(n *node, pointer string, windows bool) {
+	for _, key := range []string{"Entrypoint", "Cmd", "Env"} {
+		for i, e := range d.strings(n, pointer, key, spec.ConfigType) {
+			place := at(under(pointer, key), i)
+			if strings.ContainsRune(e, 0) {
+				d.add(place, spec.ConfigType, "a string without NUL", ErrInvalid, "a NUL, which ends a string for the kernel")
+			}
+			if key != "Env" || n.get(key).values[i].kind != text {
+				continue
+			}
+			if name, _, ok := strings.Cut(e, "="); !ok || name == "" && !windows {
+				d.add(place, spec.ConfigEnv, "VARNAME=VARVALUE", ErrInvalid, "%q", clip(e))
+			}
+		}
+	}
 }
 
 // set judges an object whose keys are meant, and whose values are empty objects.

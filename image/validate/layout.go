@@ -67,7 +67,7 @@ func (l *layoutJudge) judge(ctx context.Context) error {
 	}
 	if n != nil {
 		d.index = true
-		l.below(d.indexDocument(n, ""), d.where)
+		l.below(d.indexDocument(n, ispec.MediaTypeImageIndex), d.where)
 	}
 	if err := l.run(ctx); err != nil {
 		return err

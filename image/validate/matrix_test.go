@@ -2,6 +2,7 @@ package validate
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -104,6 +105,15 @@ func TestRight(t *testing.T) {
 
 // judgedClauses are those of the ledger that an image or a layout can break.
 func judgedClauses() map[string]spec.Clause {
+	all := commonClauses()
+	for _, more := range []map[string]spec.Clause{manifestClauses(), configClauses(), layerClauses()} {
+		maps.Copy(all, more)
+	}
+	return all
+}
+
+// commonClauses are those of descriptors, annotations and the texts for all documents.
+func commonClauses() map[string]spec.Clause {
 	return map[string]spec.Clause{
 		"IS-D1":  spec.DescriptorMediaType,
 		"IS-D2":  spec.DescriptorDigest,
@@ -115,12 +125,30 @@ func judgedClauses() map[string]spec.Clause {
 		"IS-D9":  spec.DescriptorURLScheme,
 		"IS-D10": spec.DescriptorSHA256,
 		"IS-D11": spec.DescriptorPlatform,
+		"IS-D12": spec.DescriptorArtifactOf,
 		"IS-X2":  spec.DocumentJSON,
 		"IS-X3":  spec.MediaTypeConflict,
 		"IS-X5":  spec.MediaTypeDocker,
 		"IS-X6":  spec.DocumentSyntax,
 		"IS-X7":  spec.DocumentCase,
 		"IS-X8":  spec.DocumentAmbiguous,
+		"IS-A1":  spec.AnnotationRules,
+		"IS-A2":  spec.AnnotationBase,
+		"IS-A3":  spec.AnnotationDomain,
+		"IS-A4":  spec.AnnotationPrefix,
+		"IS-A5":  spec.AnnotationCreated,
+		"IS-A6":  spec.AnnotationRefPlace,
+		"IS-A7":  spec.AnnotationURL,
+		"IS-A8":  spec.AnnotationLicenses,
+		"IS-A9":  spec.AnnotationRefName,
+		"IS-A10": spec.AnnotationBaseDigest,
+		"IS-A11": spec.AnnotationLabels,
+	}
+}
+
+// manifestClauses are those of manifests and indexes.
+func manifestClauses() map[string]spec.Clause {
+	return map[string]spec.Clause{
 		"IS-M1":  spec.ManifestSchema,
 		"IS-M2":  spec.ManifestEmptyConfig,
 		"IS-M4":  spec.ManifestLayers,
@@ -150,6 +178,12 @@ func judgedClauses() map[string]spec.Clause {
 		"IS-I14": spec.PlatformTwice,
 		"IS-I15": spec.IndexSubject,
 		"IS-I16": spec.PlatformConfig,
+	}
+}
+
+// configClauses are those of configs and layouts.
+func configClauses() map[string]spec.Clause {
+	return map[string]spec.Clause{
 		"IS-L1":  spec.LayoutFiles,
 		"IS-L2":  spec.LayoutBlobs,
 		"IS-L3":  spec.LayoutExtra,
@@ -175,6 +209,12 @@ func judgedClauses() map[string]spec.Clause {
 		"IS-C18": spec.ConfigStopSignal,
 		"IS-C19": spec.ConfigDeprecated,
 		"IS-C20": spec.ConfigHistory,
+	}
+}
+
+// layerClauses are those of layers.
+func layerClauses() map[string]spec.Clause {
+	return map[string]spec.Clause{
 		"IS-T1":  spec.LayerTar,
 		"IS-T2":  spec.LayerAttributes,
 		"IS-T3":  spec.LayerHardlink,
@@ -193,16 +233,5 @@ func judgedClauses() map[string]spec.Clause {
 		"IS-T20": spec.LayerSparse,
 		"IS-T21": spec.LayerFileType,
 		"IS-T22": spec.LayerHostXattr,
-		"IS-A1":  spec.AnnotationRules,
-		"IS-A2":  spec.AnnotationBase,
-		"IS-A3":  spec.AnnotationDomain,
-		"IS-A4":  spec.AnnotationPrefix,
-		"IS-A5":  spec.AnnotationCreated,
-		"IS-A6":  spec.AnnotationRefPlace,
-		"IS-A7":  spec.AnnotationURL,
-		"IS-A8":  spec.AnnotationLicenses,
-		"IS-A9":  spec.AnnotationRefName,
-		"IS-A10": spec.AnnotationBaseDigest,
-		"IS-A11": spec.AnnotationLabels,
 	}
 }

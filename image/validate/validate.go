@@ -1,6 +1,7 @@
 package validate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -149,6 +150,12 @@ func (w *walker) about(subject *described, where string) {
 // image judges the config of a manifest, and how it fits to the layers.
 func (w *walker) image(ctx context.Context, d *doc, m manifest, v visit) error {
 	w.about(m.subject, d.where)
+	if a := v.target.ArtifactType; a != "" && a != m.artifact && a != m.config.MediaType {
+		w.r.add(&Problem{
+			Where: w.at(v), Pointer: under(v.target.pointer, "artifactType"), Clause: spec.DescriptorArtifactOf,
+			Err: fmt.Errorf("%w: %q, and the manifest says %q", ErrMismatch, clip(a), clip(m.artifact)), Hint: clip(cmp.Or(m.artifact, m.config.MediaType)),
+		})
+	}
 	if !m.isImage() {
 		for _, t := range append([]described{m.config}, m.layers...) {
 			if err := w.opaque(ctx, visit{target: t, where: d.where}); err != nil {
@@ -179,12 +186,16 @@ func (w *walker) image(ctx context.Context, d *doc, m manifest, v visit) error {
 
 // samePlatform compares what an index says of an image with what the image says of itself.
 func (w *walker) samePlatform(c config, v visit) {
-	if v.platform == nil || c.platform == nil || v.platform.OS == c.platform.OS && v.platform.Architecture == c.platform.Architecture {
+	if v.platform == nil || c.platform == nil {
+		return
+	}
+	a, b := *v.platform, *c.platform
+	if a.OS == b.OS && a.Architecture == b.Architecture && (a.Variant == b.Variant || a.Variant == "" || b.Variant == "") {
 		return
 	}
 	w.r.add(&Problem{
 		Where: v.where, Pointer: under(v.target.pointer, "platform"), Clause: spec.PlatformConfig,
-		Err:  fmt.Errorf("%w: %s, and the config of the image says %s", ErrMismatch, clip(image.FormatPlatform(*v.platform)), clip(image.FormatPlatform(*c.platform))),
+		Err:  fmt.Errorf("%w: %s, and the config of the image says %s", ErrMismatch, clip(image.FormatPlatform(a)), clip(image.FormatPlatform(b))),
 		Hint: "the platform of the image",
 	})
 }
