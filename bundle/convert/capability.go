@@ -92,10 +92,31 @@ func parseCapabilities(flag string, values, known []string) (out []string, every
 				name = "CAP_" + name
 			}
 			if !slices.Contains(known, name) {
-				return nil, false, usage(flag, value, "%s is no capability of this kernel", name)
+				return nil, false, usage(flag, value, "%s is no capability of this kernel%s", name, meant(name, known))
 			}
-			out = append(out, name)
+			if !slices.Contains(out, name) {
+				out = append(out, name)
+			}
 		}
 	}
 	return out, everyOne, nil
+}
+
+// meant suggests the known name that has the same letters, or the only one that has these among its own; "" if there is none.
+func meant(name string, known []string) string {
+	letters := func(s string) string { return strings.NewReplacer("_", "", "-", "", " ", "").Replace(s) }
+	asked := letters(strings.TrimPrefix(name, "CAP_"))
+	var near []string
+	for _, k := range known {
+		switch own := letters(strings.TrimPrefix(k, "CAP_")); {
+		case own == asked:
+			return "; did you mean " + k + "?"
+		case len(asked) > 2 && (strings.Contains(own, asked) || strings.Contains(asked, own)):
+			near = append(near, k)
+		}
+	}
+	if len(near) != 1 {
+		return ""
+	}
+	return "; did you mean " + near[0] + "?"
 }

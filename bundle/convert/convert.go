@@ -40,11 +40,13 @@ func converted(img ispec.Image, rootfs Rootfs, o Options) (*conversion, error) {
 
 // conversion is one run of Spec.
 type conversion struct {
-	img    ispec.Image
-	rootfs Rootfs
-	o      Options
-	host   Host
-	spec   *specs.Spec
+	img        ispec.Image
+	rootfs     Rootfs
+	o          Options
+	host       Host
+	spec       *specs.Spec
+	uids, gids []specs.LinuxIDMapping // of the user namespace that the container has; nil: those of the host
+
 	users  users // the user database, read once
 	named  int   // devices of the config that flags named; the others are the host's, for a privileged container
 	chown  []func() error
@@ -85,7 +87,7 @@ func steps() []step {
 }
 
 func newConversion(img ispec.Image, rootfs Rootfs, o Options) *conversion {
-	c := &conversion{img: img, rootfs: rootfs, o: o, spec: bundle.DefaultSpec()}
+	c := &conversion{img: img, rootfs: rootfs, o: o, spec: bundle.DefaultSpec(), uids: o.UIDMappings, gids: o.GIDMappings}
 	if o.Host != nil {
 		c.host = *o.Host
 	} else {

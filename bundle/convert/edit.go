@@ -25,6 +25,9 @@ import (
 func Edit(s *specs.Spec, rootfs Rootfs, o Options) error {
 	c := newConversion(ispec.Image{}, rootfs, o)
 	c.spec = s
+	if l := s.Linux; l != nil && o.Userns == "" && len(c.uids)+len(c.gids) == 0 {
+		c.uids, c.gids = l.UIDMappings, l.GIDMappings // the ids that it has
+	}
 	before, already := bundle.MinVersion(s), bundle.Validate(s).Must()
 	if s.Linux == nil {
 		s.Linux = &specs.Linux{}
@@ -155,7 +158,7 @@ func (c *conversion) editNamespaces() error {
 		if n.value == "" {
 			continue
 		}
-		ns, own, err := n.namespace()
+		ns, own, err := c.namespace(n)
 		if err != nil {
 			return err
 		}
@@ -170,7 +173,7 @@ func (c *conversion) editNamespaces() error {
 		}
 	}
 	switch {
-	case userns == "host", strings.HasPrefix(userns, "ns:"):
+	case userns == "host", strings.HasPrefix(userns, "ns:"), strings.HasPrefix(userns, "container:"):
 		l.UIDMappings, l.GIDMappings = nil, nil
 	case userns != "":
 		if len(c.o.UIDMappings)+len(c.o.GIDMappings) == 0 {
@@ -317,6 +320,8 @@ func (c *conversion) editSecurity() error {
 	if s.privileges {
 		p.NoNewPrivileges = s.noNewPrivileges
 	}
+	c.selinux(s.label)
+	c.procOptions(s.proc)
 	switch {
 	case s.apparmor == "unconfined", c.o.Privileged:
 		p.ApparmorProfile = ""

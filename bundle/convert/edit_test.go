@@ -59,6 +59,19 @@ func options() map[string]func(*Options) {
 		"--label":         func(o *Options) { o.Labels = []string{"note=other"} },
 		"--stop-signal":   func(o *Options) { o.StopSignal = "SIGHUP" },
 
+		"--security-opt label": func(o *Options) {
+			o.Host.SELinux, o.SecurityOpts = true, append(o.SecurityOpts, "label=type:t", "label=level:s0:c1,c2", "label=filetype:f")
+		},
+		"--security-opt proc-opts": func(o *Options) {
+			o.SecurityOpts = append(o.SecurityOpts, "proc-opts=hidepid=1", "proc-opts=hidepid=2,subset=pid")
+		},
+		"--network=container": func(o *Options) {
+			o.NamespaceOf = func(container string, kind specs.LinuxNamespaceType) (string, error) {
+				return "/proc/7/ns/" + container + string(kind), nil
+			}
+			o.Network = "container:c"
+		},
+
 		"--memory-swappiness":  func(o *Options) { o.MemorySwappiness = &swappiness },
 		"--oom-kill-disable":   func(o *Options) { o.OOMKillDisable = true },
 		"--cpu-period":         func(o *Options) { o.CPUPeriod = 50_000 },
@@ -125,9 +138,10 @@ func TestEdit_as_Spec(t *testing.T) {
 				delete(s.Linux.Sysctl, k)
 			}
 		},
-		"--uid-map": func(s *specs.Spec) { delete(s.Linux.Sysctl, "net.ipv4.ping_group_range") },
-		"--network": func(s *specs.Spec) { s.Linux.Sysctl = nil },
-		"--uts":     func(s *specs.Spec) {},
+		"--uid-map":           func(s *specs.Spec) { delete(s.Linux.Sysctl, "net.ipv4.ping_group_range") },
+		"--network":           func(s *specs.Spec) { s.Linux.Sysctl = nil },
+		"--network=container": func(s *specs.Spec) { s.Linux.Sysctl = nil },
+		"--uts":               func(s *specs.Spec) {},
 	}
 	for name, set := range options() {
 		with := plain()

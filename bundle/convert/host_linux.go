@@ -14,6 +14,7 @@ func DetectHost() Host {
 	var h Host
 	var fs unix.Statfs_t
 	h.CgroupV2 = unix.Statfs("/sys/fs/cgroup", &fs) == nil && fs.Type == unix.CGROUP2_SUPER_MAGIC
+	h.SELinux = exists("/sys/fs/selinux/enforce")
 	h.CgroupNamespaces = exists("/proc/self/ns/cgroup")
 	h.Mqueue = exists("/dev/mqueue")
 	h.UnprivilegedPorts = exists("/proc/sys/net/ipv4/ip_unprivileged_port_start")

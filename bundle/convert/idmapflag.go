@@ -92,8 +92,8 @@ func (c *conversion) mapIDs(f *mountFlag, m *specs.Mount) error {
 		return nil
 	}
 	var err error
-	if m.UIDMappings, err = c.hostRanges(f, f.idmap.uids, c.o.UIDMappings); err == nil {
-		m.GIDMappings, err = c.hostRanges(f, f.idmap.gids, c.o.GIDMappings)
+	if m.UIDMappings, err = c.hostRanges(f, f.idmap.uids, c.uids); err == nil {
+		m.GIDMappings, err = c.hostRanges(f, f.idmap.gids, c.gids)
 	}
 	return err
 }

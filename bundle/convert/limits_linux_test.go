@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -33,6 +34,12 @@ func podmanSpec(t *testing.T, flags ...string) *specs.Spec {
 	out, _ = podman("init", "c") // that the runtime then starts it is not asked for
 	t.Cleanup(func() {
 		_ = exec.Command("podman", "--root", dir+"/store", "--runroot", dir+"/run", "--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "none", "rm", "-f", "c").Run()
+		for range 50 { // what it left in the background writes there for a moment
+			if os.RemoveAll(dir) == nil {
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
 	})
 	files, err := filepath.Glob(dir + "/store/*-containers/*/userdata/config.json")
 	if err != nil || len(files) != 1 {

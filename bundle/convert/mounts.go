@@ -60,7 +60,7 @@ func (c *conversion) defaultMounts(user []specs.Mount) ([]specs.Mount, error) {
 				bindHost(m) // the kernel mounts proc only for who owns the pid namespace
 			}
 		case "/dev/pts":
-			if c.inUserns() && !c.mapped(c.o.GIDMappings, ttyGroup) {
+			if c.inUserns() && !c.mapped(c.gids, ttyGroup) {
 				m.Options = slices.DeleteFunc(m.Options, func(o string) bool { return strings.HasPrefix(o, "gid=") })
 			}
 		case "/dev/shm":

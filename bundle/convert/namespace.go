@@ -23,7 +23,7 @@ func (c *conversion) namespaces() error {
 	}
 	var all []specs.LinuxNamespace
 	for _, n := range c.namespaceFlags(cgroupns, userns) {
-		ns, own, err := n.namespace()
+		ns, own, err := c.namespace(n)
 		if err != nil {
 			return err
 		}
@@ -58,19 +58,34 @@ func (c *conversion) namespaceFlags(cgroupns, userns string) []namespaceFlag {
 }
 
 // namespace gives the one that is asked for; own is false for the one that the runtime is in.
-func (n namespaceFlag) namespace() (ns specs.LinuxNamespace, own bool, err error) {
+func (c *conversion) namespace(n namespaceFlag) (ns specs.LinuxNamespace, own bool, err error) {
 	ns.Type = n.kind
 	path, isPath := strings.CutPrefix(n.value, "ns:")
+	container, isContainer := strings.CutPrefix(n.value, "container:")
 	switch {
 	case n.value == "host":
 		return ns, false, nil
 	case isPath && strings.HasPrefix(path, "/"):
 		ns.Path = path
+	case isContainer && container != "":
+		ns.Path, err = c.namespaceOf(n, container)
+		return ns, true, err
 	case n.value == "" || n.value == "private":
-	case isPath || !slices.Contains(strings.Fields(n.also), n.value):
-		return ns, false, usage(n.flag, n.value, "want %s", strings.Join(append(strings.Fields("private host ns:/PATH"), strings.Fields(n.also)...), ", "))
+	case isPath || isContainer || !slices.Contains(strings.Fields(n.also), n.value):
+		return ns, false, usage(n.flag, n.value, "want %s", strings.Join(append(strings.Fields("private host container:ID ns:/PATH"), strings.Fields(n.also)...), ", "))
 	}
 	return ns, true, nil
+}
+
+func (c *conversion) namespaceOf(n namespaceFlag, container string) (string, error) {
+	if c.o.NamespaceOf == nil {
+		return "", usage(n.flag, n.value, "containers are not known here: want ns:/PATH")
+	}
+	path, err := c.o.NamespaceOf(container, n.kind)
+	if err != nil {
+		return "", &UsageError{Flag: n.flag, Value: n.value, Err: err}
+	}
+	return path, nil
 }
 
 // mappings sets the ids of a new user namespace. A joined one has its own.
@@ -97,6 +112,9 @@ func (c *conversion) names() error {
 				return usage(f.flag, f.value, "not possible with the UTS namespace of the host")
 			}
 		}
+	}
+	if strings.HasPrefix(c.o.UTS, "container:") && c.o.Hostname+c.o.Domainname != "" {
+		return usage("--uts", c.o.UTS, "the container has its names already: --hostname and --domainname would change them")
 	}
 	// __NEW_UTS_LEN of Linux.
 	const longest = 64

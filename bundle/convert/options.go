@@ -72,12 +72,15 @@ type Options struct {
 
 	Hostname   string
 	Domainname string
-	Network    string // "" or "none": a new namespace; "host"; "ns:PATH"
-	PID        string // "" or "private"; "host"; "ns:PATH"
-	IPC        string // "" or "private" or "shareable"; "none": no /dev/shm; "host"; "ns:PATH"
-	UTS        string // "" or "private"; "host"; "ns:PATH"
-	Cgroupns   string // "": private where the kernel can; "private"; "host"; "ns:PATH"
-	Userns     string // "" or "host"; "private", with the mappings below; "ns:PATH"
+	// Of each kind of namespace also "host"; "ns:PATH"; and "container:ID", that of another container.
+	Network  string // "" or "none" or "private": a new namespace
+	PID      string // "" or "private"
+	IPC      string // "" or "private" or "shareable"; "none": no /dev/shm
+	UTS      string // "" or "private"
+	Cgroupns string // "": private where the kernel can; "private"
+	Userns   string // "" is the host's; "private", with the mappings below
+	// NamespaceOf gives the path of a namespace of a container that runs. Nil: container:ID is an error.
+	NamespaceOf func(container string, kind specs.LinuxNamespaceType) (string, error)
 
 	// The ids of the new user namespace; given without Userns they ask for one. With Userns "host"
 	// they tell which ids the namespace has that the caller stands in, and nothing is written.
@@ -93,7 +96,7 @@ type Options struct {
 	CapAdd       []string
 	CapDrop      []string
 	Privileged   bool
-	SecurityOpts []string // seccomp=unconfined|builtin|FILE, no-new-privileges[=BOOL], apparmor=PROFILE, mask=PATHS, unmask=PATHS|ALL, systempaths=unconfined, label=disable
+	SecurityOpts []string // seccomp=unconfined|builtin|FILE, no-new-privileges[=BOOL], apparmor=PROFILE, mask=PATHS, unmask=PATHS|ALL, systempaths=unconfined, label=..., proc-opts=OPTIONS
 	Sysctls      []string // NAME=value
 
 	// HooksDirs are directories of hooks in podman's format, of which those that fit the container are added (--hooks-dir; see
@@ -152,6 +155,7 @@ type Options struct {
 // Host is what a config depends on besides the image and the user.
 type Host struct {
 	CgroupV2          bool     // /sys/fs/cgroup is a cgroup v2 mount
+	SELinux           bool     // it is on
 	CgroupNamespaces  bool     // the kernel has cgroup namespaces
 	SwapLimit         bool     // swap can be limited
 	LastCapability    int      // the highest number the kernel knows; 0 is "all of capabilities(7)"

@@ -237,6 +237,8 @@ func (m *marks) fitted(at, dest string) {
 		m.add(at, origin.Flag, "--shm-size")
 	case strings.HasPrefix(dest, "/sys") && c.o.Privileged:
 		m.add(at, origin.Flag, "--privileged")
+	case dest == "/proc" && slices.ContainsFunc(c.o.SecurityOpts, func(o string) bool { return strings.HasPrefix(o, "proc-opts") }):
+		m.add(at, origin.Flag, "--security-opt proc-opts")
 	case dest == "/proc":
 		m.add(at, origin.Flag, "--pid")
 	case dest == "/dev/shm", dest == "/dev/mqueue":
@@ -322,6 +324,8 @@ func (m *marks) kernel() {
 		m.add("/linux/seccomp", origin.Host, "Docker's default profile for this kernel, its architecture and the capabilities")
 	}
 	m.flag("/process/noNewPrivileges", "--security-opt no-new-privileges", s.noNewPrivileges)
+	m.flag("/process/selinuxLabel", "--security-opt label", c.spec.Process.SelinuxLabel != "")
+	m.flag("/linux/mountLabel", "--security-opt label", c.spec.Linux.MountLabel != "")
 	m.flag("/process/apparmorProfile", "--security-opt apparmor", s.apparmor != "")
 }
 

@@ -5,6 +5,7 @@ package convert
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -67,6 +68,41 @@ func TestSeccompFile(t *testing.T) {
 	must(t, os.WriteFile(file, []byte(`{"defaultAction":"NOSUCH","syscalls":[{"names":[],"action":"x"}]}`), 0o600))
 	if _, err := Spec(imageOf(""), nil, o); !errors.Is(err, ErrUsage) || !errors.Is(err, bundle.ErrInvalid) {
 		t.Errorf("a profile with unknown actions: %v", err)
+	}
+}
+
+// TestSeccomp_minKernel: a rule for kernels from this one on is there, one for the next kernel is not.
+func TestSeccomp_minKernel(t *testing.T) {
+	raw, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		t.Skip("no kernel to ask: ", err)
+	}
+	var major, minor int
+	if _, err := fmt.Sscanf(string(raw), "%d.%d", &major, &minor); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "p.json")
+	for kernel, there := range map[string]bool{
+		fmt.Sprintf("%d.%d", major, minor): true, fmt.Sprintf("%d.%d", major, minor+1): false, fmt.Sprintf("%d.%d", major, max(minor-1, 0)): true,
+		fmt.Sprintf("%d.0", major+1): false, fmt.Sprintf("%d.%d", major-1, 99): true,
+	} {
+		for _, list := range []string{"includes", "excludes"} {
+			text := fmt.Sprintf(`{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["swapon"],"action":"SCMP_ACT_ERRNO",%q:{"minKernel":%q}}]}`, list, kernel)
+			must(t, os.WriteFile(file, []byte(text), 0o600))
+			o := plain()
+			o.SecurityOpts = []string{"seccomp=" + file}
+			if n := len(mustSpec(t, imageOf(""), o).Linux.Seccomp.Syscalls); (n == 1) != (there == (list == "includes")) {
+				t.Errorf("%s %s: %d rules", list, kernel, n)
+			}
+		}
+	}
+	for _, bad := range []string{"6", "x.y", "6.1.2", "-1.0"} {
+		must(t, os.WriteFile(file, fmt.Appendf(nil, `{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["a"],"action":"SCMP_ACT_ERRNO","includes":{"minKernel":%q}}]}`, bad), 0o600))
+		o := plain()
+		o.SecurityOpts = []string{"seccomp=" + file}
+		if _, err := Spec(imageOf(""), nil, o); !errors.Is(err, ErrUsage) {
+			t.Errorf("minKernel %s: %v", bad, err)
+		}
 	}
 }
 

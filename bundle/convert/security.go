@@ -28,6 +28,8 @@ type securityOptions struct {
 	mask            []string
 	unmask          []string // patterns
 	unmaskAll       bool
+	label           selinuxLabel
+	proc            []string // options of the mount of /proc
 }
 
 // security sets what confines the process besides namespaces and capabilities.
@@ -40,6 +42,8 @@ func (c *conversion) security() error {
 	if s.apparmor != "unconfined" && !c.o.Privileged {
 		c.spec.Process.ApparmorProfile = s.apparmor
 	}
+	c.selinux(s.label)
+	c.procOptions(s.proc)
 	c.paths(s)
 	if s.seccomp == "unconfined" || c.o.Privileged && s.seccompFlag == "" {
 		return nil
@@ -127,7 +131,7 @@ func (s *securityOptions) set(value, name, v string, hasValue bool) error {
 		return nil
 	}
 	if v == "" {
-		return usage(flag, value, "want NAME=VALUE with seccomp, apparmor, mask, unmask, systempaths or label, or no-new-privileges")
+		return usage(flag, value, "want NAME=VALUE with seccomp, apparmor, label, mask, unmask, proc-opts or systempaths, or no-new-privileges")
 	}
 	switch name {
 	case "seccomp":
@@ -142,9 +146,9 @@ func (s *securityOptions) set(value, name, v string, hasValue bool) error {
 	case "mask", "unmask":
 		return s.setMask(value, name, v)
 	case "label":
-		if v != "disable" {
-			return usage(flag, value, "SELinux labels are not set here: want label=disable")
-		}
+		return s.label.set(value, v)
+	case "proc-opts":
+		return s.setProc(value, v)
 	default:
 		return usage(flag, value, "unknown option %q", name)
 	}

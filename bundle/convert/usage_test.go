@@ -31,7 +31,7 @@ func TestUsageErrors(t *testing.T) {
 		"--label":              one(func(o *Options, v string) { o.Labels = []string{v} }, "", "=x"),
 		"--annotation":         one(func(o *Options, v string) { o.Annotations = []string{v} }, "", "=x", "novalue"),
 		"--network":            one(func(o *Options, v string) { o.Network = v }, "bridge", "ns:", "ns:rel", "shareable", " "),
-		"--pid":                one(func(o *Options, v string) { o.PID = v }, "none", "container:x"),
+		"--pid":                one(func(o *Options, v string) { o.PID = v }, "none", "container:x", "container:"),
 		"--ipc":                one(func(o *Options, v string) { o.IPC = v }, "shareable none", "x"),
 		"--uts":                one(func(o *Options, v string) { o.UTS = v }, "x"),
 		"--cgroupns":           one(func(o *Options, v string) { o.Cgroupns = v }, "x"),
@@ -83,7 +83,7 @@ func TestUsageErrors(t *testing.T) {
 				o.Volumes = []string{"..x:/b"}
 			}),
 		"--security-opt": one(func(o *Options, v string) { o.SecurityOpts = []string{v} }, "", "x", "seccomp", "seccomp=", "seccomp=/no/such/file", "seccomp=/etc", "seccomp="+big, "no-new-privileges=maybe",
-			"label=type:x", "mask=rel", "mask=/[", "systempaths=x", "what=1"),
+			"label=x", "label=type:", "label=type:a:b", "label=user:a b", "proc-opts=", "proc-opts=hidepid", "proc-opts=what=1", "proc-opts=hidepid=2,", "mask=rel", "mask=/[", "systempaths=x", "what=1"),
 	} {
 		for i, set := range bad {
 			o := plain()

@@ -68,7 +68,7 @@ func (c *conversion) user() error {
 func (c *conversion) addGroups(u *specs.User) error {
 	for _, g := range c.o.GroupAdd {
 		gid, err := c.users.groupID(g)
-		if err == nil && !c.mapped(c.o.GIDMappings, gid) {
+		if err == nil && !c.mapped(c.gids, gid) {
 			err = fmt.Errorf("%w: group %d", ErrUnmapped, gid)
 		}
 		if err != nil {
@@ -82,17 +82,17 @@ func (c *conversion) addGroups(u *specs.User) error {
 // checkMapped refuses a user that the user namespace does not have. Supplementary groups that it
 // does not have are left out: they came from the image's files, and no file could carry them.
 func (c *conversion) checkMapped(u *specs.User) error {
-	if !c.mapped(c.o.UIDMappings, u.UID) {
+	if !c.mapped(c.uids, u.UID) {
 		return fmt.Errorf("%w: user %d", ErrUnmapped, u.UID)
 	}
-	if !c.mapped(c.o.GIDMappings, u.GID) {
+	if !c.mapped(c.gids, u.GID) {
 		return fmt.Errorf("%w: group %d", ErrUnmapped, u.GID)
 	}
-	single := c.o.Rootless && len(c.o.GIDMappings) <= 1 && (len(c.o.GIDMappings) == 0 || c.o.GIDMappings[0].Size == 1)
+	single := c.o.Rootless && len(c.gids) <= 1 && (len(c.gids) == 0 || c.gids[0].Size == 1)
 	if single {
 		u.AdditionalGids = nil // setgroups(2) is denied in such a namespace (user_namespaces(7))
 	}
-	u.AdditionalGids = slices.DeleteFunc(u.AdditionalGids, func(g uint32) bool { return !c.mapped(c.o.GIDMappings, g) })
+	u.AdditionalGids = slices.DeleteFunc(u.AdditionalGids, func(g uint32) bool { return !c.mapped(c.gids, g) })
 	return nil
 }
 

@@ -296,7 +296,7 @@ func (c *conversion) newFileSystem(f *mountFlag) (specs.Mount, error) {
 // terminals are the options of a devpts as /dev/pts has them by default, as far as data does not say otherwise.
 func (c *conversion) terminals(data []string) []string {
 	defaults := []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"}
-	if !c.inUserns() || c.mapped(c.o.GIDMappings, ttyGroup) {
+	if !c.inUserns() || c.mapped(c.gids, ttyGroup) {
 		defaults = append(defaults, "gid=5")
 	}
 	return slices.DeleteFunc(defaults, func(o string) bool {
