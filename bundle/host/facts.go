@@ -88,9 +88,9 @@ type Control struct {
 	Version string
 	// Controllers has 1 or 2 for each: the hierarchy that it can be used in for a new group.
 	Controllers map[string]int
-	// Known are the files of the groups at hand, of both versions. A file that is not among
-	// them is missing if another one of its controller is.
-	Known map[string]bool
+	// Known are the files of the groups at hand, of both versions. Seen are the controllers of which a group
+	// below the top was looked at: of those a file that is not known is not there.
+	Known, Seen map[string]bool
 	// Writable: the caller may make the container's group.
 	Writable bool
 	// Filter: the kernel has device filters for cgroup2 (BPF).

@@ -35,6 +35,7 @@ func facts() Facts {
 				"memory.max": true, "memory.low": true, "memory.swap.max": true, "cpu.max": true, "cpu.weight": true, "cpu.max.burst": true, "cpu.idle": true,
 				"io.max": true, "io.weight": true, "pids.max": true,
 			},
+			Seen:      map[string]bool{"memory": true, "cpu": true, "io": true, "pids": true},
 			PageSizes: []string{"2MB"}, RDMA: map[string]bool{"mlx0": true}, Disks: map[string]bool{"8:0": true},
 		},
 		Namespaces: map[specs.LinuxNamespaceType]int{

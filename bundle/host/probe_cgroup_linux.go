@@ -21,7 +21,7 @@ type tree struct {
 // control looks at the hierarchies, and at the place where the container's group would be.
 func control(s *specs.Spec, mounts []mount) Control {
 	unified, v1 := trees(mounts, read("/proc/self/cgroup"))
-	c := Control{Controllers: map[string]int{}, Known: map[string]bool{}}
+	c := Control{Controllers: map[string]int{}, Known: map[string]bool{}, Seen: map[string]bool{}}
 	switch {
 	case unified == nil && len(v1) == 0:
 		c.Version = "none"
@@ -111,11 +111,28 @@ func (t tree) parent(cgroupsPath string) string {
 	return dir
 }
 
-// see notes the files of a group.
-func (c *Control) see(dir string) {
-	for name := range names(dir) {
-		if strings.Contains(name, ".") {
-			c.Known[name] = true
+// see notes the files of groups, up to 64: those that are given, and those just below the top. The top itself has no files of limits.
+func (t tree) see(c *Control, dirs ...string) {
+	for _, name := range slices.Sorted(maps.Keys(names(t.mount))) {
+		if dir := t.mount + "/" + name; len(dirs) < 64 && exists(dir+"/cgroup.procs") {
+			dirs = append(dirs, dir)
+		}
+	}
+	for _, dir := range dirs {
+		if dir == t.mount {
+			continue
+		}
+		for name := range names(dir) {
+			if strings.Contains(name, ".") {
+				c.Known[name] = true
+			}
+		}
+		seen := t.controllers
+		if seen == nil {
+			seen = strings.Fields(read(dir + "/cgroup.controllers"))
+		}
+		for _, name := range seen {
+			c.Seen[name] = true
 		}
 	}
 }
@@ -128,8 +145,7 @@ func (c *Control) one(t tree, cgroupsPath string) {
 			c.Controllers[name] = 1
 		}
 	}
-	c.see(t.mount)
-	c.see(parent)
+	t.see(c, parent)
 	c.Writable = c.Writable && (c.mayMake(parent) || strings.HasPrefix(t.controllers[0], "name="))
 	if slices.Contains(t.controllers, "cpuset") {
 		c.CPUs = firstList(parent+"/cpuset.effective_cpus", parent+"/cpuset.cpus")
@@ -158,13 +174,7 @@ func (c *Control) two(t tree, cgroupsPath string) {
 		c.Controllers[name] = 2
 	}
 	c.Writable = c.mayMake(parent)
-	c.see(t.own)
-	c.see(parent)
-	for i, name := range slices.Sorted(maps.Keys(names(t.mount))) { // the top has no files of limits
-		if dir := t.mount + "/" + name; i < 256 && !strings.Contains(name, ".") || strings.HasSuffix(name, ".slice") {
-			c.see(dir)
-		}
-	}
+	t.see(c, t.own, parent)
 	c.CPUs = firstList(parent+"/cpuset.cpus.effective", t.mount+"/cpuset.cpus.effective")
 	c.Mems = firstList(parent+"/cpuset.mems.effective", t.mount+"/cpuset.mems.effective")
 }

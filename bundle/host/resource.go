@@ -73,24 +73,17 @@ func (j *judge) controller(name, pointer, v1, v2 string) bool {
 		return false
 	case 2:
 		file = v2
+		if j.Control.Version == "hybrid" {
+			j.change(resourcesAt+pointer, "boot with cgroup v2 alone", ErrOff, "the controller %s in cgroup v1 (it is in cgroup2 beside it, where not all runtimes look)", name)
+		}
 	}
 	switch {
 	case file == "-":
 		j.refuse(resourcesAt+pointer, "leave it out", ErrKernel, "such a limit in control groups v%d", version)
-	case file != "" && !j.Control.Known[file] && j.knows(name):
+	case file != "" && !j.Control.Known[file] && j.Control.Seen[name]:
 		j.refuse(resourcesAt+pointer, "leave it out", ErrKernel, "%s of control groups", file)
 	default:
 		return true
-	}
-	return false
-}
-
-// knows tells whether files of the controller were seen, so that one that was not is not there.
-func (j *judge) knows(controller string) bool {
-	for _, file := range []string{"limit_in_bytes", "max", "shares", "weight", "throttle.read_bps_device"} {
-		if j.Control.Known[controller+"."+file] {
-			return true
-		}
 	}
 	return false
 }
@@ -123,7 +116,7 @@ func (j *judge) memory(m *specs.LinuxMemory) {
 		return // no limit, or no swap at all: nothing to count
 	}
 	file := map[int]string{1: "memory.memsw.limit_in_bytes", 2: "memory.swap.max"}[j.Control.Controllers[c]]
-	if file != "" && !j.Control.Known[file] && j.knows(c) {
+	if file != "" && !j.Control.Known[file] && j.Control.Seen[c] {
 		j.refuse(resourcesAt+"/memory/swap", "leave it out, or boot with swapaccount=1", ErrOff, "counting swap (%s)", file)
 	} else if file == "" {
 		j.controller(c, "/memory/swap", "", "")
@@ -209,7 +202,7 @@ func (j *judge) blockIO(b *specs.LinuxBlockIO) {
 	}
 }
 
-// weight asks for a scheduler that knows weights: BFQ, or on v2 iocost. On v1 their files appear with the scheduler.
+// weight asks for a scheduler that knows weights: BFQ, or on v2 iocost.
 func (j *judge) weight(controller, pointer, suffix string) bool {
 	if !j.controller(controller, pointer, "", "") {
 		return false
@@ -218,7 +211,7 @@ func (j *judge) weight(controller, pointer, suffix string) bool {
 	if controller == "blkio" {
 		files = []string{"blkio.bfq.weight" + suffix, "blkio.weight" + suffix}
 	}
-	if !j.knows(controller) || slices.ContainsFunc(files, func(f string) bool { return j.Control.Known[f] }) {
+	if !j.Control.Seen[controller] || slices.ContainsFunc(files, func(f string) bool { return j.Control.Known[f] }) {
 		return true
 	}
 	j.refuse(resourcesAt+pointer, "a limit of bytes or operations (throttle...), or the I/O scheduler BFQ", ErrOff, "weights of block I/O (%s)", strings.Join(files, " or "))
@@ -257,7 +250,7 @@ func (j *judge) unified(files map[string]string) {
 			j.refuse(pointer, "the property for it that both versions have", ErrOff, "control groups v2 (this machine has %s)", j.Control.Version)
 		case c != "cgroup" && j.Control.Controllers[c] != 2:
 			j.refuse(pointer, "leave it out", ErrOff, "the controller %s", c)
-		case !j.Control.Known[name] && j.knows(c) && !strings.HasPrefix(name, "hugetlb."):
+		case !j.Control.Known[name] && j.Control.Seen[c] && !strings.HasPrefix(name, "hugetlb."):
 			j.refuse(pointer, "leave it out", ErrKernel, "the file %s", name)
 		}
 	}

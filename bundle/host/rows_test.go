@@ -181,14 +181,12 @@ func resourceRows() []row {
 		{"no pids controller", with(specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(5))}}), no("pids"), at + "/pids/limit", Refused, ErrOff, "pids"},
 		{"no io controller", throttle, no("io"), at + "/blockIO/throttleReadBpsDevice/0", Refused, ErrOff, "io"},
 		{"no such disk", throttle, func(f *Facts) { f.Control.Disks["8:0"] = false }, at + "/blockIO/throttleReadBpsDevice/0", Refused, ErrAbsent, "8:0"},
-		{"no weights", block(specs.LinuxBlockIO{Weight: ptr(uint16(100))}), func(f *Facts) {
-			delete(f.Control.Known, "io.weight")
-			f.Control.Known["io.max"] = true
-		}, at + "/blockIO/weight", Refused, ErrOff, "weights"},
+		{"no weights", block(specs.LinuxBlockIO{Weight: ptr(uint16(100))}), unknown("io.weight"), at + "/blockIO/weight", Refused, ErrOff, "weights"},
 		{"no hugetlb controller", huge, no("hugetlb"), at + "/hugepageLimits/0", Refused, ErrOff, "hugetlb"},
 		{"no such pages", huge, func(f *Facts) { f.Control.PageSizes = []string{"64KB"} }, at + "/hugepageLimits/0/pageSize", Refused, ErrAbsent, "2MB"},
 		{"no rdma controller", rdma, no("rdma"), at + "/rdma/mlx0", Refused, ErrOff, "rdma"},
 		{"no such rdma device", rdma, func(f *Facts) { f.Control.RDMA["mlx0"] = false }, at + "/rdma/mlx0", Refused, ErrAbsent, "mlx0"},
+		{"controller beside v1", huge, func(f *Facts) { f.Control.Version = "hybrid" }, at + "/hugepageLimits/0", Changed, ErrOff, "beside it"},
 		{"unified on a hybrid machine", unified, func(f *Facts) { f.Control.Version = "hybrid" }, at + "/unified/memory.low", Refused, ErrOff, "hybrid"},
 		{"unified without its controller", unified, no("memory"), at + "/unified/memory.low", Refused, ErrOff, "memory"},
 		{"unified without its file", unified, unknown("memory.low"), at + "/unified/memory.low", Refused, ErrKernel, "memory.low"},
