@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/oci-pipeline/oci/bundle/cdi"
@@ -43,34 +44,23 @@ func (o *Options) cdiRequests() ([]cdiRequest, error) {
 	return list, nil
 }
 
+// refuse says which flag asked for what cannot be found.
+func (r cdiRequest) refuse(err error) error {
+	if r.flag == "--gpus" && errors.Is(err, cdi.ErrNoDevice) {
+		err = fmt.Errorf("%w; nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml describes the GPUs of NVIDIA", err)
+	}
+	return &UsageError{Flag: r.flag, Value: r.value, Err: err}
+}
+
 // cdi makes the changes that the files of the devices ask for.
 func (c *conversion) cdi() error {
-	requests, err := c.o.cdiRequests()
-	if err != nil || len(requests) == 0 {
+	edits, flags, err := c.o.cdiEdits()
+	if err != nil || len(flags) == 0 {
 		return err
-	}
-	registry, err := cdi.Load(c.o.CDISpecDirs...)
-	if err != nil {
-		return &UsageError{Flag: "--cdi-spec-dir", Value: strings.Join(c.o.CDISpecDirs, " "), Err: err}
-	}
-	var names []cdi.Name
-	var flags []string
-	var edits cdi.Edits
-	for _, r := range requests {
-		names = append(names, r.name)
-		if edits, err = registry.Find(names...); err != nil {
-			if r.flag == "--gpus" && errors.Is(err, cdi.ErrNoDevice) {
-				err = fmt.Errorf("%w; nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml describes the GPUs of NVIDIA", err)
-			}
-			return &UsageError{Flag: r.flag, Value: r.value, Err: err}
-		}
-		if len(flags) == 0 || flags[len(flags)-1] != r.flag {
-			flags = append(flags, r.flag)
-		}
 	}
 	pointers, err := edits.Apply(c.spec, !c.o.Rootless)
 	if err != nil {
-		return &UsageError{Flag: requests[0].flag, Value: requests[0].value, Err: err}
+		return &UsageError{Flag: flags[0], Value: strings.Join(slices.Concat(c.o.Devices, c.o.GPUs), " "), Err: err}
 	}
 	for _, pointer := range pointers {
 		c.mark(pointer, strings.Join(flags, " or "))

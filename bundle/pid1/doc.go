@@ -13,7 +13,7 @@
 //     The signals that were blocked are so again, and no more.
 //   - The program is looked for in the PATH of its environment, by its own user. LISTEN_PID=1, which runc and crun set for programs that take
 //     sockets (sd_listen_fds(3)), becomes its process id.
-//   - No descriptor from 3 on and no working directory is kept: a pipe that the program closes is closed. 0 to 2 are kept, as
+//   - No descriptor from 3 on (where the kernel has close_range(2), 5.9) and no working directory is kept: a pipe that the program closes is closed. 0 to 2 are kept, as
 //     /proc/1/fd/1 is where others write to.
 //
 // It is machine code, for amd64 and arm64: source/init_*.s is what it is made of, and a test assembles it again and compares.

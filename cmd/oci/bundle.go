@@ -36,7 +36,7 @@ func bundleCommand(a *app) *cobra.Command {
 			"for those that every container has; the container may use them as far as its cgroup lets it (--device).\n\n" +
 			"Volumes, those of the image too, are directories of the bundle: DIR/volumes/NAME, or _0, _1, ... without a\n" +
 			"name, filled with what the image has there. Images of --mount type=image are unpacked to DIR/images.\n" +
-			"config.json names them relative to DIR. Directories of the host (-v /dir:...) are not looked for.",
+			"config.json names them relative to DIR, as it does DIR/init, the init of --init. Directories of the host (-v /dir:...) are not looked for.",
 		Example: "  oci bundle debian b && runc run --bundle b demo\n" +
 			"  oci bundle --uid-map 0:100000:65536 debian b && runc run --bundle b demo",
 		Args: atLeast(2),

@@ -95,6 +95,7 @@ func verbs() []verb {
 		{"exit-status", "", false, exitStatusTopic},
 		{"output", "", false, outputTopic},
 		{"mounts", "", false, mountsTopic},
+		{"devices", "", false, devicesTopic},
 		{"limits", "", false, limitsTopic},
 		{"man", "", false, manCommand},
 	}...)

@@ -111,7 +111,7 @@ func (c *convertFlags) options(args []string) (convert.Options, error) {
 		}
 		o.EnvFile = append(o.EnvFile, lines...)
 	}
-	return o, nil
+	return o, convert.CheckFiles(o)
 }
 
 // labels are those of files, then those of the command line, which win.
