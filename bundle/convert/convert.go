@@ -50,9 +50,10 @@ type conversion struct {
 	users  users // the user database, read once
 	named  int   // devices of the config that flags named; the others are the host's, for a privileged container
 	chown  []func() error
-	from   map[string]string // which flag made the mount at a destination, where it is not the one that names it
-	marked []origin.Mark     // of values that a step knows the flag of
-	before int               // arguments that are before those of the program
+	from   map[string]string       // which flag made the mount at a destination, where it is not the one that names it
+	marked []origin.Mark           // of values that a step knows the flag of
+	before int                     // arguments that are before those of the program
+	found  map[string][]specs.Hook // what an edit found, by stage
 }
 
 // step sets some fields of the config.

@@ -24,7 +24,7 @@ import (
 // those of Spec; a requirement of runtime-spec that s broke before is none. s is changed also if an error is returned.
 func Edit(s *specs.Spec, rootfs Rootfs, o Options) error {
 	c := newConversion(ispec.Image{}, rootfs, o)
-	c.spec = s
+	c.spec, c.found = s, hookLists(s)
 	if l := s.Linux; l != nil && o.Userns == "" && len(c.uids)+len(c.gids) == 0 {
 		c.uids, c.gids = l.UIDMappings, l.GIDMappings // the ids that it has
 	}
@@ -40,7 +40,7 @@ func Edit(s *specs.Spec, rootfs Rootfs, o Options) error {
 	for _, edit := range []func(*conversion) error{
 		(*conversion).editProcess, (*conversion).editUser, (*conversion).editEnv, (*conversion).editAnnotations, (*conversion).editNamespaces,
 		(*conversion).editCapabilities, (*conversion).editMounts, (*conversion).editDevices, (*conversion).editResources, (*conversion).editLimits, (*conversion).editSecurity,
-		(*conversion).cdi, (*conversion).editHooks, (*conversion).addInit,
+		(*conversion).cdi, (*conversion).editHooks, (*conversion).newHooks, (*conversion).addInit,
 	} {
 		if err := edit(c); err != nil {
 			return err

@@ -2,8 +2,11 @@ package convert
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/oci-pipeline/oci/bundle/hooks"
 	"github.com/oci-pipeline/oci/bundle/origin"
@@ -17,6 +20,32 @@ func (c *conversion) hooksDirs() error {
 		return err
 	}
 	return c.addHooks(user)
+}
+
+// hookLists gives the hooks of a config by their stages, apart from it.
+func hookLists(s *specs.Spec) map[string][]specs.Hook {
+	lists := map[string][]specs.Hook{}
+	if s.Hooks != nil {
+		for _, stage := range hooks.Stages() {
+			lists[stage] = slices.Clone(*hooks.At(s.Hooks, stage))
+		}
+	}
+	return lists
+}
+
+// newHooks takes out what an edit has added a second time: nobody wants a program to run twice for having asked twice.
+func (c *conversion) newHooks() error {
+	if c.spec.Hooks == nil {
+		return nil
+	}
+	for stage, before := range c.found {
+		list := hooks.At(c.spec.Hooks, stage)
+		added := slices.DeleteFunc(slices.Clone((*list)[len(before):]), func(h specs.Hook) bool {
+			return slices.ContainsFunc(before, func(o specs.Hook) bool { return reflect.DeepEqual(o, h) })
+		})
+		*list = append((*list)[:len(before)], added...)
+	}
+	return nil
 }
 
 // editHooks is hooksDirs for a config that is there: its own annotations count too, as its own hooks do.

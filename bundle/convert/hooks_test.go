@@ -68,10 +68,13 @@ func TestEditAddsHooks(t *testing.T) {
 	s := bundle.DefaultSpec()
 	s.Annotations = map[string]string{"kind": "x"}
 	s.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{{Path: "/there"}}}
-	if err := Edit(s, nil, Options{Host: testHost(), HooksDirs: []string{hooksDir(t, `{"annotations": {"kind": "x"}, "commands": ["^sh$"]}`)}}); err != nil {
-		t.Fatal(err)
+	o := Options{Host: testHost(), HooksDirs: []string{hooksDir(t, `{"annotations": {"kind": "x"}, "commands": ["^sh$"]}`)}, Devices: []string{"v.com/c=d"}, CDISpecDirs: []string{cdiDir(t)}}
+	for range 2 { // the second time changes nothing
+		if err := Edit(s, nil, o); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if len(s.Hooks.CreateRuntime) != 2 || s.Hooks.CreateRuntime[0].Path != "/there" || len(s.Hooks.Poststop) != 1 {
+	if len(s.Hooks.CreateRuntime) != 2 || s.Hooks.CreateRuntime[0].Path != "/there" || len(s.Hooks.Poststop) != 1 || len(s.Hooks.CreateContainer) != 1 {
 		t.Errorf("got %+v", s.Hooks)
 	}
 }
