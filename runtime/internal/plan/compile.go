@@ -113,7 +113,7 @@ func (c *compiler) rootfs() error {
 	}
 	c.pointer = "/root/path"
 	at := c.rootPath()
-	if c.private(unix.CLONE_NEWUSER) {
+	if c.haveNS&unix.CLONE_NEWUSER != 0 {
 		at = "/" // the mapped root may not reach its place; the root is in everybody's reach
 	}
 	if c.shared() {

@@ -43,10 +43,15 @@ func (c *compiler) namespaces() error {
 	if err != nil {
 		return err
 	}
+	joinsUser := c.haveNS&unix.CLONE_NEWUSER != 0 && !c.private(unix.CLONE_NEWUSER)
+	if joinsUser && c.private(unix.CLONE_NEWNS) {
+		if err := c.beforeUserNamespace(); err != nil {
+			return err
+		}
+	}
 	c.joinNamespaces(joins)
 	late := c.newNS & (unix.CLONE_NEWUSER | unix.CLONE_NEWTIME)
 	joinsPid := c.haveNS&unix.CLONE_NEWPID != 0 && !c.private(unix.CLONE_NEWPID)
-	joinsUser := c.haveNS&unix.CLONE_NEWUSER != 0 && !c.private(unix.CLONE_NEWUSER)
 	if late == 0 && !joinsPid && !joinsUser {
 		c.plan.Cloneflags = uintptr(c.newNS &^ unix.CLONE_NEWCGROUP)
 		return nil
