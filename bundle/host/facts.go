@@ -143,9 +143,10 @@ type File struct {
 	FS     string // type of its file system where it matters: "ext4"; "" if unknown
 	NoExec bool   // of a mount whose programs may not be run
 	Frozen bool   // of a mount that is read-only
-	// Type is that of a namespace; Own, that the caller is in it.
+	// Type is that of a namespace; Own, that the caller is in it; Above, that a user namespace above the caller's owns it.
 	Type    specs.LinuxNamespaceType
 	Own     bool
+	Above   bool
 	Program *Program // of a regular file that is to be executed
 }
 

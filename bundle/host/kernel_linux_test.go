@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -147,28 +148,54 @@ func (g *ground) write(t *testing.T, d deed) *specs.Spec {
 
 // TestHost_kernelUser is the same for a user without privileges.
 func TestHost_kernelUser(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("TestHost_kernel is that already")
-	}
+	test, tmp := again(t)
 	if out, err := exec.Command("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "unshare", "-Ur", "true").CombinedOutput(); err != nil {
 		t.Skipf("a user may make no user namespace: %v: %s", err, out)
+	}
+	if err := os.Chown(tmp, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	cmd := hidden("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", test, "-test.run=^TestHost_kernel$", "-test.v", "-test.timeout=60s")
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "HOME="+tmp, "XDG_RUNTIME_DIR="+tmp)
+	passes(t, cmd)
+}
+
+// TestHost_kernelNested is the same for the root of a user namespace, as in a container.
+func TestHost_kernelNested(t *testing.T) {
+	test, tmp := again(t)
+	cmd := exec.Command(test, "-test.run=^TestHost_kernel$", "-test.v", "-test.timeout=60s")
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "OCI_TEST_RUNTIMES=none", nested+"=1")
+	ids := []syscall.SysProcIDMap{{Size: 200000}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, UidMappings: ids, GidMappings: ids, GidMappingsEnableSetgroups: true,
+	}
+	passes(t, cmd)
+}
+
+// nested says in the environment that the test is in a user namespace.
+const nested = "OCI_TEST_NESTED"
+
+// again gives the test as a program that any user may run, and a directory for its files.
+func again(t *testing.T) (test, tmp string) {
+	t.Helper()
+	if os.Getuid() != 0 || os.Getenv(nested) != "" {
+		t.Skip("only root can become others")
 	}
 	dir := t.TempDir()
 	raw, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
 		t.Fatal(err)
 	}
-	test := filepath.Join(dir, "host.test")
-	if err := os.WriteFile(test, raw, 0o755); err != nil {
+	test, tmp = filepath.Join(dir, "host.test"), filepath.Join(dir, "tmp")
+	if err := errors.Join(os.WriteFile(test, raw, 0o755), os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(dir, 0o755), os.Mkdir(tmp, 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	tmp := filepath.Join(dir, "tmp")
-	if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(dir, 0o755), os.Mkdir(tmp, 0o755), os.Chown(tmp, 65534, 65534)); err != nil {
-		t.Fatal(err)
-	}
-	cmd := hidden("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", test, "-test.run=^TestHost_kernel$", "-test.v", "-test.timeout=60s")
+	return test, tmp
+}
+
+func passes(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
 	cmd.Dir = "/"
-	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "HOME="+tmp, "XDG_RUNTIME_DIR="+tmp)
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
@@ -227,6 +254,9 @@ func (g *ground) spec() *specs.Spec {
 	s := bundle.DefaultSpec()
 	s.Process.Args, s.Process.Env, s.Process.Terminal = []string{"true"}, []string{"PATH=/bin"}, false
 	s.Root.Path, s.Root.Readonly = "rootfs", false
+	if os.Getenv(nested) != "" {
+		s.Linux.Resources = nil
+	}
 	if !g.user {
 		return s
 	}

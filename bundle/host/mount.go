@@ -263,7 +263,10 @@ func overlayDirs(option string) []string {
 
 // options judges the options that are the file system's.
 func (j *judge) options(pointer string, i int, m specs.Mount) {
-	uids, gids := insides(j.linux.UIDMappings), insides(j.linux.GIDMappings)
+	uids, gids := j.UIDs, j.GIDs
+	if j.fresh(specs.UserNamespace) {
+		uids, gids = insides(j.linux.UIDMappings), insides(j.linux.GIDMappings)
+	}
 	for k, o := range m.Options {
 		at := pointer + "/options/" + strconv.Itoa(k)
 		if slices.Contains(j.OptionRefused[i], o) {
@@ -272,7 +275,7 @@ func (j *judge) options(pointer string, i int, m specs.Mount) {
 		}
 		key, value, _ := strings.Cut(o, "=")
 		id, err := strconv.ParseUint(value, 10, 32)
-		if err != nil || !j.fresh(specs.UserNamespace) {
+		if err != nil {
 			continue
 		}
 		switch have := map[string][]Range{"uid": uids, "gid": gids}[key]; {

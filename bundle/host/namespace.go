@@ -76,6 +76,8 @@ func (j *judge) namespaceFile(pointer string, n specs.LinuxNamespace) {
 		j.refuse(pointer, hint, ErrKind, "%s is a namespace of type %s, not %s", n.Path, f.Type, n.Type)
 	case f.Own && n.Type == specs.UserNamespace:
 		j.refuse(pointer, "leave the entry out: without it the container is in that namespace", ErrKind, "a process cannot join the user namespace that it is in")
+	case f.Above && n.Type != specs.UserNamespace:
+		j.refuse(pointer, "a namespace that was made in this user namespace or below it, or no entry", ErrPrivilege, "joining %s, which belongs to a user namespace above", n.Path)
 	case !j.holds(capSysAdmin) && !j.joinsUser():
 		j.refuse(pointer, "a namespace of type user that owns it; or run as root", ErrPrivilege, "joining a namespace of type %s", n.Type)
 	}

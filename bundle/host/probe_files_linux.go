@@ -166,6 +166,10 @@ func hostFile(p string, own map[node]bool) File {
 		return f
 	}
 	defer unix.Close(again)
+	owner, err := unix.IoctlRetInt(again, unix.NS_GET_USERNS)
+	if f.Above = err == unix.EPERM; err == nil {
+		unix.Close(owner)
+	}
 	if n, err := unix.IoctlRetInt(again, unix.NS_GET_NSTYPE); err == nil {
 		f.Type = map[int]specs.LinuxNamespaceType{
 			unix.CLONE_NEWPID: specs.PIDNamespace, unix.CLONE_NEWNET: specs.NetworkNamespace, unix.CLONE_NEWNS: specs.MountNamespace,

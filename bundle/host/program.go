@@ -79,7 +79,7 @@ func (j *judge) runs(pointer, name string, p *Program, depth int) {
 	case p == nil || depth > maxScripts:
 	case j.format(name, p):
 	case p.ELF && !j.native(p):
-		j.refuse(pointer, "an image for "+j.Arch+", or an interpreter such as qemu-user-static in binfmt_misc", ErrAbsent, "%s is a program for another machine (ELF machine %d, %d bits): one that runs it", name, p.Machine, p.Bits)
+		j.refuse(pointer, "an image for "+j.Arch+", or an interpreter such as qemu-user-static in binfmt_misc", ErrAbsent, "a processor or an interpreter for %s, a program for %s", name, machine(p))
 	case p.Loader != "":
 		f, known := j.inside(p.Loader, -1)
 		switch {
@@ -116,6 +116,14 @@ func (j *judge) format(name string, p *Program) bool {
 		}
 		return true
 	})
+}
+
+// machine names what a program is for.
+func machine(p *Program) string {
+	if name := map[uint16]string{3: "386", 8: "mips", 21: "ppc64", 22: "s390x", 40: "arm", 62: "amd64", 183: "arm64", 243: "riscv", 258: "loong64"}[p.Machine]; name != "" {
+		return name
+	}
+	return "ELF machine " + strconv.Itoa(int(p.Machine))
 }
 
 // native tells whether the processor runs a program. What is not known is taken for native.

@@ -28,6 +28,7 @@ func namespaceRows() []row {
 		{"namespace that is gone", joins, file(File{Kind: Absent}), "/linux/namespaces/4/path", Refused, ErrAbsent, "/ns/net"},
 		{"namespace that is a file", joins, file(File{Kind: Regular}), "/linux/namespaces/4/path", Refused, ErrKind, "no namespace"},
 		{"namespace of another type", joins, file(File{Kind: Namespace, Type: "uts"}), "/linux/namespaces/4/path", Refused, ErrKind, "of type uts, not network"},
+		{"namespace from above", joins, file(File{Kind: Namespace, Type: "network", Above: true}), "/linux/namespaces/4/path", Refused, ErrPrivilege, "above"},
 		{"namespace that may not be seen", joins, file(File{Kind: Denied}), "/linux/namespaces/4/path", Refused, ErrPrivilege, ""},
 		{"namespace on a dead server", joins, file(File{Kind: Hung}), "/linux/namespaces/4/path", Refused, ErrNoAnswer, ""},
 		{
@@ -137,6 +138,9 @@ func mountRows() []row {
 		{"disk that is a file", mounted(specs.Mount{Type: "ext4", Source: "/dev/sda", Destination: "/data"}), func(f *Facts) { f.Files["/dev/sda"] = File{Kind: Regular} }, "/mounts/0/source", Refused, ErrKind, "ext4"},
 		{"layer that is gone", mounted(overlay), source(File{Kind: Absent}), "/mounts/0/options/0", Refused, ErrAbsent, "/src"},
 		{"layer that is a file", mounted(overlay), source(File{Kind: Regular}), "/mounts/0/options/0", Refused, ErrKind, "lowerdir"},
+		{"group that is not mapped here", mounted(specs.Mount{Type: "devpts", Destination: "/data", Options: []string{"gid=5"}}), func(f *Facts) {
+			f.GIDs = []Range{{0, 0}}
+		}, "/mounts/0/options/0", Refused, ErrRange, "gid=5"},
 		{"proc covered", func(s *specs.Spec) {
 			userns(s, 100000, 65536)
 			s.Mounts = []specs.Mount{{Type: "proc", Destination: "/proc"}}
@@ -268,11 +272,11 @@ func programRows() []row {
 		}, at, Refused, ErrAbsent, `"sh"`},
 		{"program that is a directory", func(s *specs.Spec) { s.Process.Args = []string{"/bin/sh"} }, program(File{Kind: Directory}), at, Refused, ErrKind, "directory"},
 		{"program that is not executable", func(s *specs.Spec) { s.Process.Args = []string{"/bin/sh"} }, program(File{Kind: Regular, Mode: 0o644}), at, Refused, ErrKind, "not executable"},
-		{"program of another machine", func(s *specs.Spec) { s.Process.Args = []string{"/bin/sh"} }, runs(Program{ELF: true, Bits: 64, Machine: 183}), at, Refused, ErrAbsent, "machine 183"},
+		{"program of another machine", func(s *specs.Spec) { s.Process.Args = []string{"/bin/sh"} }, runs(Program{ELF: true, Bits: 64, Machine: 183}), at, Refused, ErrAbsent, "for arm64"},
 		{"32-bit program", func(s *specs.Spec) { s.Process.Args = []string{"/bin/sh"} }, func(f *Facts) {
 			runs(Program{ELF: true, Bits: 32, Machine: 3})(f)
 			f.Compat32 = false
-		}, at, Refused, ErrAbsent, "32 bits"},
+		}, at, Refused, ErrAbsent, "for 386"},
 		{"no loader", func(s *specs.Spec) { s.Process.Args = []string{"/bin/sh"} }, func(f *Facts) {
 			runs(Program{ELF: true, Bits: 64, Machine: 62, Loader: "/lib/ld"})(f)
 			f.Inside["/lib/ld"] = File{Kind: Absent}
@@ -287,7 +291,7 @@ func programRows() []row {
 		{"interpreter of another machine", func(s *specs.Spec) { s.Process.Args = []string{"/bin/sh"} }, func(f *Facts) {
 			runs(Program{Script: true, Loader: "/bin/perl"})(f)
 			f.Inside["/bin/perl"] = File{Kind: Regular, Mode: 0o755, Program: &Program{ELF: true, Machine: 40, Bits: 32}}
-		}, at, Refused, ErrAbsent, "machine 40"},
+		}, at, Refused, ErrAbsent, "for arm"},
 		{"text", func(s *specs.Spec) { s.Process.Args = []string{"/bin/sh"} }, runs(Program{Head: []byte("hello")}), at, Refused, ErrKind, "no program"},
 		{"no hook", hook, hooked(File{Kind: Absent}), "/hooks/createRuntime/0/path", Refused, ErrAbsent, "/hook"},
 		{"hook that is not executable", hook, hooked(File{Kind: Regular, Mode: 0o644}), "/hooks/createRuntime/0/path", Refused, ErrKind, "/hook"},
