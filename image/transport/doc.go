@@ -12,6 +12,8 @@
 // same archive: an OCI manifest over the archive's own config bytes and layers, of which the
 // uncompressed ones are named by their DiffID. The image keeps its ImageID.
 //
+// A FileSet lists and opens what a directory, a tar or a zip has, for one who judges a layout as it is.
+//
 // Export writes layouts, archives of layouts, docker-archives and skopeo's directories, each complete or
 // not at all, and the same bytes for the same image.
 package transport

@@ -42,11 +42,11 @@ func (d *doc) parse(raw []byte, mediaType string) *node {
 	}
 	n, err := parse(raw, limit)
 	if err != nil {
-		kind := ErrMalformed
+		p := &Problem{Where: d.where, Clause: c, Err: err, Hint: "a JSON object"}
 		if errors.Is(err, ErrTooLarge) {
-			kind = ErrTooLarge
+			p.Clause, p.Hint = spec.Clause{}, "a smaller document"
 		}
-		d.r.add(&Problem{Where: d.where, Clause: c, Err: wrapped{kind, err}, Hint: "a JSON object"})
+		d.r.add(p)
 		return nil
 	}
 	d.twice(n, "", false)
@@ -55,14 +55,6 @@ func (d *doc) parse(raw []byte, mediaType string) *node {
 	}
 	return n
 }
-
-// wrapped is an error whose text names its kind already.
-type wrapped struct {
-	kind error
-	error
-}
-
-func (w wrapped) Unwrap() []error { return []error{w.kind, w.error} }
 
 // judge judges a document of a type that is known.
 func (d *doc) judge(n *node, mediaType string) bool {

@@ -21,7 +21,7 @@ var (
 	ErrAbsent       = errors.New("absent")
 	ErrUnusual      = errors.New("unusual")
 	ErrTooLarge     = errors.New("too large to be judged")
-	ErrLayer        = errors.New("layer")
+	ErrLayer        = errors.New("unreadable layer")
 )
 
 // Error says what could not be judged, and why.
@@ -45,7 +45,7 @@ type Problem struct {
 	Where   string      // the file in the layout ("index.json", "blobs/sha256/..."), or the digest of the content; "" of a document alone
 	Pointer string      // JSON pointer (RFC 6901) into a document; "" is all of it
 	Entry   string      // of a layer: the name of the entry, as the tar has it; raw bytes
-	Clause  spec.Clause // the requirement; never zero
+	Clause  spec.Clause // the requirement; zero if a limit of this package keeps it from being judged
 	Err     error       // wraps one of the kinds above
 	Hint    string      // what to write instead
 }
@@ -67,6 +67,9 @@ func (p *Problem) Error() string {
 // Unwrap gives the cause.
 func (p *Problem) Unwrap() error { return p.Err }
 
+// Level is that of the clause; what cannot be judged is as bad as what breaks a MUST.
+func (p *Problem) Level() spec.Level { return cmp.Or(p.Clause.Level, spec.Must) }
+
 // Problems are all that was found.
 type Problems []*Problem
 
@@ -74,7 +77,7 @@ type Problems []*Problem
 func (ps Problems) Level(l spec.Level) Problems {
 	var out Problems
 	for _, p := range ps {
-		if p.Clause.Level == l {
+		if p.Level() == l {
 			out = append(out, p)
 		}
 	}

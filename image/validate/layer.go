@@ -116,8 +116,8 @@ func (j *layerJudge) refused(m *unpack.Member) {
 	kind, hint := ErrInvalid, "leave it out"
 	switch {
 	case errors.Is(m.Err, unpack.ErrLimit):
-		kind, hint = ErrTooLarge, "a smaller one"
-	case c.ID == spec.LayerHardlink.ID: // of which the text only says that it may fail: out of the root it does
+		c, kind, hint = spec.Clause{}, ErrTooLarge, "a smaller one, or a higher limit"
+	case c == spec.LayerHardlink: // of which the text only says that it may fail: out of the root it does
 		c, hint = spec.LayerDangling, "the path of a file in the layer"
 	case errors.Is(m.Err, unpack.ErrUnsafePath):
 		hint = "a name relative to the root, without empty or .. components"
@@ -248,14 +248,14 @@ func (w *walker) unreadable(in *inside, err error) error {
 	if e := (*unpack.Error)(nil); errors.As(err, &e) {
 		why = e.Err
 	}
-	p := &Problem{Where: w.place(in.layer.Descriptor.Digest), Clause: spec.LayerTar, Err: wrapped{ErrLayer, fmt.Errorf("%w: %w", ErrLayer, why)}}
+	p := &Problem{Where: w.place(in.layer.Descriptor.Digest), Clause: spec.LayerTar, Err: fmt.Errorf("%w: %w", ErrLayer, why)}
 	switch {
 	case errors.Is(err, unpack.ErrTar):
 		p.Hint = "a tar archive of POSIX form"
 	case errors.Is(err, unpack.ErrCompression):
 		p.Clause, p.Hint = compressionClause(in.layer.Descriptor.MediaType), "a tar, or one compressed by gzip or zstd"
 	case errors.Is(err, unpack.ErrLimit):
-		p.Err, p.Hint = wrapped{ErrTooLarge, why}, "a smaller layer"
+		p.Clause, p.Err, p.Hint = spec.Clause{}, fmt.Errorf("%w: %w", ErrTooLarge, why), "a smaller layer, or a higher limit"
 	default:
 		return err
 	}

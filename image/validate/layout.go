@@ -31,7 +31,7 @@ func Layout(ctx context.Context, name string, o Options) (Report, error) {
 		l.files[f.Name] = f
 	}
 	l.walker = newWalker(newReporter(), l, o)
-	l.clause, l.sizeOf = spec.LayoutBlobs, l.size
+	l.clause, l.sizeOf, l.listed = spec.LayoutBlobs, l.size, true
 	l.place = func(d digest.Digest) string { return layout.BlobPath(d) }
 	if err := l.judge(ctx); err != nil {
 		return Report{}, &Error{Op: "validate layout", Subject: name, Err: err}

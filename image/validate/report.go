@@ -41,7 +41,7 @@ func (r *reporter) add(p *Problem) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := &r.Must
-	switch p.Clause.Level {
+	switch p.Level() {
 	case spec.Should:
 		n = &r.Should
 	case spec.May:

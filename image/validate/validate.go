@@ -61,6 +61,7 @@ type walker struct {
 	mu    sync.Mutex
 	known map[digest.Digest]content // what was read or looked for
 
+	listed bool                         // what is no file was told already
 	clause spec.Clause                  // for content that is not what its digest says
 	place  func(d digest.Digest) string // where it is
 	sizeOf func(d digest.Digest) int64  // of content that is not read; -1 if that cannot be told
@@ -250,11 +251,13 @@ func (w *walker) open(ctx context.Context, v visit) (io.ReadCloser, error) {
 		return nil, nil
 	case errors.Is(err, layout.ErrNotRegular):
 		w.note(v.target.Digest, content{absent: true})
-		w.r.add(&Problem{Where: w.place(v.target.Digest), Clause: spec.LayoutRegular, Err: wrapped{ErrInvalid, layout.ErrNotRegular}, Hint: "the content itself, as a regular file"})
+		if !w.listed {
+			w.r.add(&Problem{Where: w.place(v.target.Digest), Clause: spec.LayoutRegular, Err: fmt.Errorf("%w: %w", ErrInvalid, layout.ErrNotRegular), Hint: "the content itself, as a regular file"})
+		}
 		return nil, nil
 	case errors.Is(err, image.ErrSizeMismatch):
 		w.note(v.target.Digest, content{absent: true})
-		w.r.add(&Problem{Where: w.at(v), Pointer: under(v.target.pointer, "size"), Clause: spec.DescriptorSize, Err: wrapped{ErrMismatch, err}, Hint: "the number of bytes of the content"})
+		w.r.add(&Problem{Where: w.at(v), Pointer: under(v.target.pointer, "size"), Clause: spec.DescriptorSize, Err: fmt.Errorf("%w: %w", ErrMismatch, err), Hint: "the number of bytes of the content"})
 		return nil, nil
 	}
 	return nil, err
