@@ -160,6 +160,19 @@ func (r *Registry) Find(names ...Name) (Edits, error) {
 // Edits are the changes that some devices want.
 type Edits struct{ all cdispec.ContainerEdits }
 
+// HostPaths are the device nodes that have another path on the host than in the container, by that in the container: in a user
+// namespace, where nodes cannot be made, it is the host's node that must be shown.
+func (e Edits) HostPaths() map[string]string {
+	paths := map[string]string{}
+	for _, n := range e.all.DeviceNodes {
+		delete(paths, n.Path)
+		if n.HostPath != "" && n.HostPath != n.Path {
+			paths[n.Path] = n.HostPath
+		}
+	}
+	return paths
+}
+
 func (e *Edits) add(o *cdispec.ContainerEdits) {
 	a := &e.all
 	a.Env = append(a.Env, o.Env...)

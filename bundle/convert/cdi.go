@@ -3,6 +3,7 @@ package convert
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -64,6 +65,10 @@ func (c *conversion) cdi() error {
 	}
 	for _, pointer := range pointers {
 		c.mark(pointer, strings.Join(flags, " or "))
+	}
+	paths := edits.HostPaths()
+	for _, dest := range slices.Sorted(maps.Keys(paths)) {
+		c.bindDevice(strings.Join(flags, " or "), paths[dest], dest)
 	}
 	return nil
 }

@@ -54,6 +54,40 @@ func TestCDIDevice(t *testing.T) {
 	}
 }
 
+// TestRenamedDeviceInUserNamespace: a runtime would look for the host's node at the path of the container.
+func TestRenamedDeviceInUserNamespace(t *testing.T) {
+	dir := t.TempDir()
+	text := `{"cdiVersion": "0.5.0", "kind": "v.com/c", "devices": [{"name": "d", "containerEdits": {"deviceNodes": [{"path": "/dev/b", "hostPath": "/dev/full"}, {"path": "/dev/random"}]}}]}`
+	if err := os.WriteFile(filepath.Join(dir, "v.json"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := plain()
+	o.User, o.Devices, o.CDISpecDirs = "0", []string{"/dev/zero:/dev/a:r", "/dev/null", "v.com/c=d"}, []string{dir}
+	s := mustSpec(t, testImage(), o)
+	if len(s.Linux.Devices) != 4 {
+		t.Errorf("got %+v", s.Linux.Devices)
+	}
+	o.Userns, o.UIDMappings, o.GIDMappings = "private", []specs.LinuxIDMapping{{HostID: 1000, Size: 65536}}, []specs.LinuxIDMapping{{HostID: 1000, Size: 65536}}
+	s, marks, err := SpecWithOrigins(testImage(), testRoot(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, d := range s.Linux.Devices {
+		names = append(names, d.Path)
+	}
+	if !slices.Equal(names, []string{"/dev/null", "/dev/random"}) {
+		t.Errorf("devices: %q", names)
+	}
+	last := s.Mounts[len(s.Mounts)-2:]
+	if last[0].Destination != "/dev/a" || last[0].Source != "/dev/zero" || last[1].Destination != "/dev/b" || last[1].Source != "/dev/full" {
+		t.Errorf("mounts: %+v", last)
+	}
+	if want := (origin.Mark{Pointer: origin.At("/mounts", len(s.Mounts)-2), Kind: origin.Flag, Name: "--device"}); !slices.Contains(marks, want) {
+		t.Errorf("no mark %+v", want)
+	}
+}
+
 func TestCDIEdit(t *testing.T) {
 	s := bundle.DefaultSpec()
 	s.Linux.Resources = nil

@@ -32,6 +32,7 @@ func (c *conversion) devices() error {
 		for _, d := range found {
 			c.addDevice(d)
 			c.allow(specs.LinuxDeviceCgroup{Allow: true, Type: d.Type, Major: &d.Major, Minor: &d.Minor, Access: access})
+			c.bindDevice("--device", path.Join(source, strings.TrimPrefix(d.Path, path.Clean(dest))), d.Path)
 		}
 	}
 	c.named = len(l.Devices)
