@@ -47,6 +47,10 @@ func bundleCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := owner.ids.userns(&o); err != nil {
+				return err
+			}
+			o.NamespaceOf = a.namespaceOf
 			lay, err := owner.bundled(a)
 			if err != nil {
 				return err

@@ -69,15 +69,18 @@ func (c *convertFlags) registerIsolation() {
 	f, o := c.flags, &c.o
 	f.StringVar(&o.Hostname, "hostname", "", "host `name` (default: the container's ID)")
 	f.StringVar(&o.Domainname, "domainname", "", "NIS domain `name`")
-	f.StringVar(&o.Network, "network", "", "network `namespace`: none, host or ns:PATH (default none)")
-	f.StringVar(&o.PID, "pid", "", "pid `namespace`: private, host or ns:PATH (default private)")
-	f.StringVar(&o.IPC, "ipc", "", "ipc `namespace`: private, none, host or ns:PATH (default private)")
-	f.StringVar(&o.UTS, "uts", "", "uts `namespace`: private, host or ns:PATH (default private)")
-	f.StringVar(&o.Cgroupns, "cgroupns", "", "cgroup `namespace`: private, host or ns:PATH (default private)")
+	f.StringVar(&o.Network, "network", "", "network `namespace`: none, host, container:ID or ns:PATH (default none)")
+	f.StringVar(&o.PID, "pid", "", "pid `namespace`: private, host, container:ID or ns:PATH (default private)")
+	f.StringVar(&o.IPC, "ipc", "", "ipc `namespace`: private, none, host, container:ID or ns:PATH (default private)")
+	f.StringVar(&o.UTS, "uts", "", "uts `namespace`: private, host, container:ID or ns:PATH (default private)")
+	f.StringVar(&o.Cgroupns, "cgroupns", "", "cgroup `namespace`: private, host, container:ID or ns:PATH (default private)")
+	f.StringVar(&o.Userns, "userns", "", "user `namespace`: host, private (with --uid-map), container:ID or ns:PATH; of a user who is not root also\n"+
+		"keep-id[:uid=N,gid=N], to have that id in it, or nomap, to have none (default host, or private with --uid-map)")
 	f.StringArrayVar(&o.CapAdd, "cap-add", nil, "add a `capability`, or ALL")
 	f.StringArrayVar(&o.CapDrop, "cap-drop", nil, "take a `capability` away, or ALL")
 	f.BoolVar(&o.Privileged, "privileged", false, "all capabilities and devices, nothing masked: no protection of the host")
-	f.StringArrayVar(&o.SecurityOpts, "security-opt", nil, "`option`: seccomp=FILE|unconfined, no-new-privileges, apparmor=PROFILE, mask=PATHS, unmask=PATHS")
+	f.StringArrayVar(&o.SecurityOpts, "security-opt", nil, "`option`: seccomp=FILE|unconfined, no-new-privileges, apparmor=PROFILE, label=user:|role:|type:|level:|filetype:NAME\n"+
+		"or disable, mask=PATHS, unmask=PATHS, proc-opts=hidepid=N,...")
 	f.StringArrayVar(&o.Sysctls, "sysctl", nil, "kernel parameter of a namespace: `NAME=value`")
 }
 

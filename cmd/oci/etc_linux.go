@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/oci-pipeline/oci/bundle/convert"
 )
 
 // etcFiles are the files that a container of an image gets from here, by their names in its directory:
@@ -33,7 +35,7 @@ func (r *imageRun) etcMounts(readOnly bool) []specs.Mount {
 
 // writeEtc writes the files that the spec mounts. A user who mounts a whole /etc has the files that are in
 // it: the mounts are taken out then, as they would leave empty files in a directory of the host.
-func (r *imageRun) writeEtc(network string) error {
+func (r *imageRun) writeEtc(o convert.Options) error {
 	own := func(m specs.Mount) bool {
 		return m.Type == "bind" && path.Dir(m.Source) == r.dir.path && slices.Contains(etcFiles(), path.Base(m.Source))
 	}
@@ -43,6 +45,9 @@ func (r *imageRun) writeEtc(network string) error {
 	}
 	host := r.spec.Hostname
 	if host == "" {
+		host = strings.TrimSuffix(r.a.etcOf(o.UTS, "hostname"), "\n")
+	}
+	if host == "" {
 		host, _ = os.Hostname() // an error leaves it empty
 	}
 	for _, m := range r.spec.Mounts {
@@ -50,12 +55,14 @@ func (r *imageRun) writeEtc(network string) error {
 			continue
 		}
 		var text string
-		switch path.Base(m.Source) {
-		case "hosts":
-			text = hostsFile(network, host)
-		case "hostname":
+		switch name := path.Base(m.Source); {
+		case name == "hostname":
 			text = host + "\n"
-		case "resolv.conf":
+		case r.a.etcOf(o.Network, name) != "":
+			text = r.a.etcOf(o.Network, name)
+		case name == "hosts":
+			text = hostsFile(o.Network, host)
+		case name == "resolv.conf":
 			text = readHostFile("/etc/resolv.conf")
 		}
 		err := writePublic(m.Source, text)
@@ -67,6 +74,24 @@ func (r *imageRun) writeEtc(network string) error {
 		}
 	}
 	return nil
+}
+
+// etcOf gives a file that the container has whose namespace a flag names; "" without one. Who is on the network of another container
+// knows what that one knows.
+func (a *app) etcOf(flag, name string) string {
+	container, ok := joins(flag)
+	if !ok {
+		return ""
+	}
+	id, err := a.fullID(container)
+	if err != nil {
+		return ""
+	}
+	dir, made := a.madeFromImage(id)
+	if !made {
+		return ""
+	}
+	return readHostFile(dir.join(name))
 }
 
 // localHosts is what every machine knows.

@@ -42,13 +42,14 @@ func flagPointers(flag string) []string {
 		"ipc":        {"/linux/namespaces", "/mounts"},
 		"uts":        {"/linux/namespaces", "/hostname", "/domainname"},
 		"cgroupns":   {"/linux/namespaces"},
+		"userns":     {"/linux/namespaces", "/linux/uidMappings", "/linux/gidMappings"},
 		"uid-map":    {"/linux/namespaces", "/linux/uidMappings", "/linux/gidMappings"},
 		"gid-map":    {"/linux/namespaces", "/linux/uidMappings", "/linux/gidMappings"},
 
 		"cap-add":      {"/process/capabilities"},
 		"cap-drop":     {"/process/capabilities"},
 		"privileged":   {"/process/capabilities", "/process/apparmorProfile", "/linux/seccomp", "/linux/maskedPaths", "/linux/readonlyPaths", "/linux/devices", "/linux/resources/devices", "/mounts"},
-		"security-opt": {"/process/noNewPrivileges", "/process/apparmorProfile", "/process/selinuxLabel", "/linux/seccomp", "/linux/maskedPaths", "/linux/readonlyPaths", "/linux/mountLabel"},
+		"security-opt": {"/process/noNewPrivileges", "/process/apparmorProfile", "/process/selinuxLabel", "/linux/seccomp", "/linux/maskedPaths", "/linux/readonlyPaths", "/linux/mountLabel", "/mounts"},
 		"sysctl":       {"/linux/sysctl"},
 
 		"cgroups-path":        {"/linux/cgroupsPath"},

@@ -31,14 +31,17 @@ type imageRun struct {
 	layers     []string // directories to stack, base first
 	merged     bool     // there are none: the file system of the store cannot hold them
 	dir        containerDir
-	root       *os.File        // the root file system, a mount that is attached nowhere
-	storage    string          // how it was made: overlay or copy
-	uids, gids []unpack.IDMap  // of the container's own user namespace; nil without one
-	devices    []unpack.Device // that the layers show
-	spec       *specs.Spec
-	pipe       *os.File // in the background process of -d: where the verdict goes
-	mounts     runMounts
-	out        *os.File // standard output and error of the container; nil: this process's own
+	root       *os.File       // the root file system, a mount that is attached nowhere
+	storage    string         // how it was made: overlay or copy
+	uids, gids []unpack.IDMap // of the container's own user namespace; nil without one
+	// keptUIDs and keptGIDs are instead of them where the user has one id only, which all files belong to.
+	keptUIDs, keptGIDs []unpack.IDMap
+
+	devices []unpack.Device // that the layers show
+	spec    *specs.Spec
+	pipe    *os.File // in the background process of -d: where the verdict goes
+	mounts  runMounts
+	out     *os.File // standard output and error of the container; nil: this process's own
 }
 
 // runImage makes a container of an image and runs it: find or pull it, unpack what is not unpacked
@@ -49,8 +52,8 @@ func (a *app) runImage(ctx context.Context, args []string, f *runFlags) (status 
 		return 0, err
 	}
 	r := &imageRun{a: a, f: f, id: f.name}
-	if r.uids, r.gids, err = f.ids.here(); err != nil {
-		return 0, keepStatus(err)
+	if err := r.setIDs(&o); err != nil {
+		return 0, err
 	}
 	if r.pipe, r.id = detachedPipe(); r.pipe == nil {
 		r.id = f.name
@@ -220,7 +223,7 @@ func (r *imageRun) writeIDFile() error {
 // convert makes the config and writes it as the container's bundle, with the record.
 func (r *imageRun) convert(o convert.Options) (err error) {
 	named := o.Hostname != ""
-	if !named && o.UTS != "host" {
+	if !named && (o.UTS == "" || o.UTS == "private") { // that of another one has a name
 		o.Hostname = r.id[:min(len(r.id), maxHostname)]
 	}
 	if rootless() {
@@ -230,23 +233,33 @@ func (r *imageRun) convert(o convert.Options) (err error) {
 			o.CgroupsPath = r.id // beside this process's own group, if that was delegated; the runtime says if not
 		}
 	}
-	if r.uids != nil {
+	_, joined := joins(o.Userns)
+	switch {
+	case joined:
+		o.UIDMappings, o.GIDMappings = specMaps(r.uids), specMaps(r.gids)
+	case r.uids != nil:
 		o.Userns, o.UIDMappings, o.GIDMappings = "private", specMaps(r.uids), specMaps(r.gids)
+	case r.keptUIDs != nil:
+		o.Userns, o.UIDMappings, o.GIDMappings = "private", specMaps(r.keptUIDs), specMaps(r.keptGIDs)
 	}
 	o.ContainerID = r.id
 	o.SpecMounts = r.etcMounts(o.ReadOnly)
 	if r.f.devices == devicesBind {
 		o.SpecMounts = append(o.SpecMounts, r.a.bindDevices(r.devices)...)
 	}
+	if err := r.shareShm(&o); err != nil {
+		return err
+	}
 	var marks []origin.Mark
 	r.spec, marks, err = convert.SpecWithOrigins(r.image.Config(), convert.NewRoot(r.root), o)
 	if err != nil {
 		return err
 	}
+	r.keepShm()
 	if !named {
 		marks = namedByID(marks)
 	}
-	if err := r.writeEtc(o.Network); err != nil {
+	if err := r.writeEtc(o); err != nil {
 		return err
 	}
 	if err := os.Mkdir(r.dir.join(rootfsDir), 0o700); err != nil && r.storage != storageCopy {

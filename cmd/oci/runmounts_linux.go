@@ -32,6 +32,7 @@ type runMounts struct {
 	paths   []string                // of volumes, and of what --volumes-from shared
 	images  map[string]mountedImage // by what the user calls them
 	given   map[string]*os.File     // detached mounts, by destination
+	shm     specs.Mount             // shared memory of another container; zero without
 	count   int                     // of images that are mounted
 }
 
@@ -95,6 +96,7 @@ func (r *imageRun) supply(ctx context.Context, o *convert.Options) {
 	o.ImageDir = func(m convert.ImageMount) (string, error) { return r.imageDir(ctx, m) }
 	o.OverlayDir = func(m convert.OverlayMount) (string, error) { return r.overlayDir(ctx, m) }
 	o.Chown = chownTree
+	o.NamespaceOf = r.a.namespaceOf
 	o.InitFile = func(program []byte) (string, error) {
 		name, err := initIn(r.dir.path)(program)
 		return r.dir.join(name), err

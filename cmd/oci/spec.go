@@ -65,6 +65,10 @@ func specCommand(a *app) *cobra.Command {
 			if f.dir != stream {
 				o.InitFile = initIn(f.dir)
 			}
+			if err := f.ids.userns(&o); err != nil {
+				return err
+			}
+			o.NamespaceOf = a.namespaceOf
 			if f.edit {
 				return a.editSpec(f, o)
 			}
@@ -170,7 +174,7 @@ func (f *specFlags) forUser(o *convert.Options) error {
 	switch {
 	case uids != nil:
 		o.Userns, o.UIDMappings, o.GIDMappings = "private", specMaps(uids), specMaps(gids)
-	case f.rootless:
+	case f.rootless && (o.Userns == "" || o.Userns == "private"):
 		o.Userns = "private"
 		o.UIDMappings = []specs.LinuxIDMapping{{HostID: uint32(max(os.Geteuid(), 0)), Size: 1}}
 		o.GIDMappings = []specs.LinuxIDMapping{{HostID: uint32(max(os.Getegid(), 0)), Size: 1}}

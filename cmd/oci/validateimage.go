@@ -84,9 +84,9 @@ func validateImageCommand(a *app) *cobra.Command {
 func validateLayoutCommand(a *app) *cobra.Command {
 	var f judgeFlags
 	cmd := &cobra.Command{
-		Use:   "layout {DIR | TAR}",
+		Use:   "layout {DIR | TAR | ZIP}",
 		Short: "Check an image layout: its files, every blob, and all that index.json leads to",
-		Long: "Report everything that breaks image-spec in an image layout, a directory or a tar of one, compressed or not: the files\n" +
+		Long: "Report everything that breaks image-spec in an image layout: a directory, a zip, or a tar, compressed or not: the files\n" +
 			"that must be there, the name and content of every blob, what nothing names, what is absent, and every index,\n" +
 			"manifest, config and layer that index.json leads to.\n\n" + judgeHelp,
 		Example: "  oci validate layout layout\n  oci validate layout --no-content --format json image.tar",

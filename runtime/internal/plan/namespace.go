@@ -135,12 +135,27 @@ func (c *compiler) joinNamespaces(joins []int) {
 	}
 }
 
-// becomeRoot takes id 0 of the user namespace: an unmapped id can do nothing in it.
+// becomeRoot takes id 0 of the user namespace, or where that has none its first id: an unmapped one can do nothing in it. The capabilities
+// stay, as setresuid(2) takes them only from who was its user 0.
 func (c *compiler) becomeRoot() {
 	c.pointer = "/linux/uidMappings"
-	c.add("become group 0 of the user namespace", "setresgid", unix.SYS_SETRESGID, num(0), num(0), num(0))
-	c.add("become user 0 of the user namespace", "setresuid", unix.SYS_SETRESUID, num(0), num(0), num(0))
+	gid, uid := firstID(c.linux.GIDMappings), firstID(c.linux.UIDMappings)
+	c.add(fmt.Sprintf("become group %d of the user namespace", gid), "setresgid", unix.SYS_SETRESGID, num(gid), num(gid), num(gid))
+	c.add(fmt.Sprintf("become user %d of the user namespace", uid), "setresuid", unix.SYS_SETRESUID, num(uid), num(uid), num(uid))
 	c.add("stay inspectable by the creator", "prctl", unix.SYS_PRCTL, imm(unix.PR_SET_DUMPABLE, "PR_SET_DUMPABLE"), num(1), num(0), num(0), num(0))
+}
+
+// firstID is 0, or the first id of maps that have no 0.
+func firstID(maps []specs.LinuxIDMapping) int {
+	for _, m := range maps {
+		if m.ContainerID == 0 {
+			return 0
+		}
+	}
+	if len(maps) == 0 {
+		return 0
+	}
+	return int(maps[0].ContainerID)
 }
 
 // timeOffsets is config-linux.md, Offset for Time Namespace.
