@@ -47,8 +47,15 @@ func TestHost_kernel(t *testing.T) {
 	if g.user = os.Getuid() != 0; g.user {
 		deeds = userDeeds(g)
 	}
-	runtimes := g.runtimes(t)
-	refused, fine := 0, 0
+	refused, fine := g.judge(t, g.runtimes(t), deeds)
+	if !t.Failed() && (refused < len(deeds)/4 || fine < 3) {
+		t.Errorf("%d refused and %d fine: nothing is proved here", refused, fine)
+	}
+}
+
+// judge holds the judgement of each deed against what the runtimes do. It counts those of which something is said and of which nothing is.
+func (g *ground) judge(t *testing.T, runtimes []runner, deeds []deed) (refused, fine int) {
+	t.Helper()
 	for i, d := range deeds {
 		t.Run(d.name, func(t *testing.T) {
 			s := g.write(t, d)
@@ -58,11 +65,12 @@ func TestHost_kernel(t *testing.T) {
 			}
 			found := host.Judge(s, facts)
 			bad := slices.ContainsFunc(found, func(f host.Finding) bool { return f.Effect == host.Refused })
-			if bad {
+			switch {
+			case bad:
 				refused++
-			} else if len(found) == 0 {
+			case len(found) == 0:
 				fine++
-			} else {
+			default:
 				t.Logf("not held against anything: %v", found)
 				return
 			}
@@ -71,20 +79,19 @@ func TestHost_kernel(t *testing.T) {
 					continue
 				}
 				err := g.run(r, s, strconv.Itoa(i))
-				if bad && err == nil && d.crun != "" && strings.Contains(r.path, "crun") {
+				switch {
+				case bad && err == nil && d.crun != "" && strings.Contains(r.path, "crun"):
 					t.Logf("%s %s", r.path, d.crun)
-				} else if (err != nil) != bad {
+				case (err != nil) != bad:
 					t.Errorf("%s: %v; judged: %v", r.path, err, found)
-				} else if err != nil {
+				case bad:
 					t.Logf("%s: %v; judged: %v", r.path, err, found)
 				}
 			}
 		})
 	}
 	t.Logf("%d refused and %d fine, of %d, under %v", refused, fine, len(deeds), runtimes)
-	if !t.Failed() && (refused < len(deeds)/4 || fine < 3) {
-		t.Errorf("%d refused and %d fine: nothing is proved here", refused, fine)
-	}
+	return refused, fine
 }
 
 // runner is a runtime: the one of this project without a path.
@@ -111,7 +118,7 @@ func (g *ground) runtimes(t *testing.T) []runner {
 	}
 	names := os.Getenv("OCI_TEST_RUNTIMES") // paths, with commas between
 	if names == "" {
-		names = "crun,runc"
+		names = "runc,crun"
 	}
 	for name := range strings.SplitSeq(names, ",") {
 		path, err := exec.LookPath(name)
@@ -119,7 +126,7 @@ func (g *ground) runtimes(t *testing.T) []runner {
 			t.Logf("%s is not installed", name)
 			continue
 		}
-		_, err = os.Stat(unified)
+		_, err = os.Stat(unified + "/cgroup.procs")
 		r := runner{path, strings.Contains(path, "crun") && err == nil && !g.user}
 		if err := g.run(r, s, "base"); err != nil {
 			t.Logf("%s runs nothing here: %v", name, err)

@@ -57,7 +57,9 @@ func control(s *specs.Spec, mounts []mount) Control {
 func trees(mounts []mount, groups string) (unified *tree, v1 []tree) {
 	var list []mount
 	for _, m := range mounts {
-		if m.kind == "cgroup" || m.kind == "cgroup2" {
+		var fs unix.Statfs_t
+		magic := map[string]int64{"cgroup": unix.CGROUP_SUPER_MAGIC, "cgroup2": unix.CGROUP2_SUPER_MAGIC}[m.kind]
+		if magic != 0 && unix.Statfs(m.point, &fs) == nil && int64(fs.Type)&0xffffffff == magic { // another mount may cover it
 			list = append(list, m)
 		}
 	}
@@ -129,7 +131,7 @@ func (t tree) see(c *Control, dirs ...string) {
 		}
 		seen := t.controllers
 		if seen == nil {
-			seen = strings.Fields(read(dir + "/cgroup.controllers"))
+			seen = append(strings.Fields(read(dir+"/cgroup.controllers")), "cgroup")
 		}
 		for _, name := range seen {
 			c.Seen[name] = true

@@ -21,12 +21,12 @@ type looked struct {
 
 // files looks at the files that the config names, in a goroutine that is left behind if a file system does not answer: a system
 // call cannot be broken off.
-func (f *Facts) files(ctx context.Context, s *specs.Spec) {
+func (f *Facts) files(ctx context.Context, look func(ctx context.Context, asked, answers chan<- looked)) {
 	f.Files, f.Inside = map[string]File{}, map[string]File{}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	asked, answers := make(chan looked), make(chan looked)
-	go look(ctx, s, *f, asked, answers)
+	go look(ctx, asked, answers)
 	var last looked
 	for {
 		select {

@@ -38,7 +38,8 @@ func Probe(ctx context.Context, s *specs.Spec, dir string) (Facts, error) {
 	f.machine(s)
 	f.Control = control(s, mounts)
 	f.formats()
-	f.files(ctx, s)
+	known := f
+	f.files(ctx, func(ctx context.Context, asked, answers chan<- looked) { look(ctx, s, known, asked, answers) })
 	return f, ctx.Err()
 }
 

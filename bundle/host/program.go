@@ -91,7 +91,7 @@ func (j *judge) runs(pointer, name string, p *Program, depth int) {
 		case p.Script:
 			j.runs(pointer, p.Loader, f.Program, depth+1)
 		}
-	case !p.ELF && !p.Script:
+	case !p.ELF:
 		j.refuse(pointer, "a program; a script begins with #! and its interpreter", ErrKind, "%s is no program", name)
 	}
 }

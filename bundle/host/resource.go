@@ -16,6 +16,9 @@ const resourcesAt = "/linux/resources"
 // resources judges limits by the controllers that there are and by the files that these have here.
 func (j *judge) resources() {
 	r := j.linux.Resources
+	if j.Control.Version == "none" && (r == nil || !limited(*r)) {
+		j.change("/linux/cgroupsPath", "mount cgroup2 at /sys/fs/cgroup, or tell the runtime to do without", ErrAbsent, "control groups (some runtimes refuse any container then)")
+	}
 	if r == nil || j.Control.Version == "" {
 		return
 	}

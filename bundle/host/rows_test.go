@@ -146,7 +146,6 @@ func mountRows() []row {
 			s.Mounts = []specs.Mount{{Type: "proc", Destination: "/proc"}}
 		}, func(f *Facts) { f.ProcCovered = true }, "/mounts/0", Refused, ErrPrivilege, "covered"},
 		{"cgroup2 without v2", mounted(specs.Mount{Type: "cgroup2", Destination: "/data"}), func(f *Facts) { f.Control.Version = "v1" }, "/mounts/0/type", Refused, ErrAbsent, "v2"},
-		{"cgroup without control groups", mounted(specs.Mount{Type: "cgroup", Destination: "/data"}), func(f *Facts) { f.Control.Version = "none" }, "/mounts/0/type", Refused, ErrAbsent, ""},
 	}
 }
 
@@ -169,6 +168,11 @@ func resourceRows() []row {
 	const at = "/linux/resources"
 	return []row{
 		{"no control groups", limit, func(f *Facts) { f.Control.Version = "none" }, at, Refused, ErrAbsent, "control groups"},
+		{"no control groups, and no limits", func(*specs.Spec) {}, func(f *Facts) { f.Control.Version = "none" }, "/linux/cgroupsPath", Changed, ErrAbsent, "control groups"},
+		{"no control groups to show", func(s *specs.Spec) {
+			limit(s)
+			s.Mounts = []specs.Mount{{Type: "cgroup", Destination: "/data"}}
+		}, func(f *Facts) { f.Control.Version = "v1"; f.Control.Controllers = nil }, at + "/memory/limit", Refused, ErrOff, "memory"},
 		{"no group may be made", limit, func(f *Facts) { f.Control.Writable = false }, at, Refused, ErrPrivilege, ""},
 		{"no memory controller", limit, no("memory"), at + "/memory/limit", Refused, ErrOff, "memory"},
 		{"no counting of swap", swap, unknown("memory.swap.max"), at + "/memory/swap", Refused, ErrOff, "swap"},
