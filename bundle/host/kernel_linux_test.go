@@ -300,6 +300,10 @@ func (g *ground) run(by runner, s *specs.Spec, name string) error {
 		cmd.Stdout, cmd.Stderr = &said, &said
 		if err := cmd.Run(); err != nil {
 			_ = exec.Command(by.path, "--root", state, "delete", "--force", id).Run() // where something was left
+			groups, _ := filepath.Glob("/sys/fs/cgroup/*/" + id)
+			for _, dir := range append(groups, "/sys/fs/cgroup/"+id) { // crun leaves them where it has no right to filter devices
+				_ = os.Remove(dir)
+			}
 			return fmt.Errorf("%w: %s", err, strings.TrimSpace(said.String()))
 		}
 		return nil

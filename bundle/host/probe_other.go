@@ -4,10 +4,9 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
-
-	"errors"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )

@@ -106,7 +106,6 @@ func (j *judge) memory(m *specs.LinuxMemory) {
 	}{
 		{"limit", "memory.limit_in_bytes", "memory.max", nonzero(m.Limit)},
 		{"reservation", "memory.soft_limit_in_bytes", "memory.low", nonzero(m.Reservation)},
-		//lint:ignore SA1019 what is deprecated is judged too
 		{"kernelTCP", "memory.kmem.tcp.limit_in_bytes", "-", nonzero(m.KernelTCP)},
 		{"swappiness", "memory.swappiness", "-", m.Swappiness != nil},
 		{"disableOOMKiller", "memory.oom_control", "-", m.DisableOOMKiller != nil && *m.DisableOOMKiller},
