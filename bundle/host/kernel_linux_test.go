@@ -74,8 +74,10 @@ func (g *ground) judge(t *testing.T, runtimes []runner, deeds []deed) (refused, 
 				t.Logf("not held against anything: %v", found)
 				return
 			}
-			for _, r := range runtimes {
-				if r.path != "" && d.own || r.hides && d.limit {
+			for k, r := range runtimes {
+				others := len(runtimes) - 1
+				turn := k == 0 || os.Getenv(named) != "" || i%others == k-1 // one of the others, for time's sake
+				if !turn || r.path != "" && d.own || r.hides && d.limit {
 					continue
 				}
 				err := g.run(r, s, strconv.Itoa(i))
@@ -108,6 +110,9 @@ func hidden(name string, args ...string) *exec.Cmd {
 	return exec.Command("unshare", append([]string{"-m", "sh", "-c", `[ ! -d ` + unified + ` ] || mount -t tmpfs none ` + unified + `; exec "$0" "$@"`, name}, args...)...)
 }
 
+// named has in the environment the runtimes that every deed is tried under, with commas between.
+const named = "OCI_TEST_RUNTIMES"
+
 // runtimes are those that run the bundle as it is.
 func (g *ground) runtimes(t *testing.T) []runner {
 	t.Helper()
@@ -116,7 +121,7 @@ func (g *ground) runtimes(t *testing.T) []runner {
 	if err := g.run(list[0], s, "base"); err != nil {
 		t.Skipf("no container can be made here: %v", err)
 	}
-	names := os.Getenv("OCI_TEST_RUNTIMES") // paths, with commas between
+	names := os.Getenv(named)
 	if names == "" {
 		names = "runc,crun"
 	}
@@ -134,6 +139,8 @@ func (g *ground) runtimes(t *testing.T) []runner {
 		}
 		list = append(list, r)
 	}
+	// crun makes places on a read-only mount, where the others would find them.
+	slices.SortStableFunc(list, func(a, b runner) int { return strings.Count(a.path, "/crun") - strings.Count(b.path, "/crun") })
 	return list
 }
 
@@ -171,7 +178,7 @@ func TestHost_kernelUser(t *testing.T) {
 func TestHost_kernelNested(t *testing.T) {
 	test, tmp := again(t)
 	cmd := exec.Command(test, "-test.run=^TestHost_kernel$", "-test.v", "-test.timeout=60s")
-	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "OCI_TEST_RUNTIMES=none", nested+"=1")
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, named+"=none", nested+"=1")
 	ids := []syscall.SysProcIDMap{{Size: 200000}}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, UidMappings: ids, GidMappings: ids, GidMappingsEnableSetgroups: true,
