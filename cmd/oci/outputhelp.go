@@ -54,7 +54,7 @@ validate image and validate layout give:
   problems            of each: where (a file of the layout, or a digest), pointer into the document or entry of the layer (quoted if it is
                       not UTF-8, then with raw, base64), level (MUST, SHOULD, MAY), clause, url, problem, hint (what to write instead)
   summary             must, should, may: how many there are, also of those that are not listed; documents and layers that were
-                      judged, blobs that were hashed, and their bytes
+                      judged, blobs that were hashed, and their bytes; verdict: valid or invalid (the status is 10)
   durationMs          of the command
 
 validate bundle gives:

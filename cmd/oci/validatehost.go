@@ -25,13 +25,19 @@ type judgedBundle struct {
 
 // bundleSummary counts, and says what comes of it.
 type bundleSummary struct {
-	Must   int          `json:"must"`
-	Should int          `json:"should"`
-	May    int          `json:"may"`
-	Host   *hostSummary `json:"host,omitempty"` // with --host
-	// Verdict is "valid", "invalid" (the status is 10), or "unable" (the status is 7).
-	Verdict string `json:"verdict"`
+	Must    int          `json:"must"`
+	Should  int          `json:"should"`
+	May     int          `json:"may"`
+	Host    *hostSummary `json:"host,omitempty"` // with --host
+	Verdict string       `json:"verdict"`
 }
+
+// The verdicts.
+const (
+	verdictValid   = "valid"
+	verdictInvalid = "invalid" // the status is 10
+	verdictUnable  = "unable"  // this host cannot run it: the status is 7
+)
 
 // hostSummary counts what this machine lacks.
 type hostSummary struct {
@@ -78,7 +84,7 @@ func hostFindings(ctx context.Context, name string, v bundle.Verdict) ([]host.Fi
 
 // summarize counts. Only a judgement of the host has its counts.
 func summarize(problems bundle.Problems, found []host.Finding, o validateOptions) bundleSummary {
-	s := bundleSummary{Must: len(problems.Must()), Verdict: "valid"}
+	s := bundleSummary{Must: len(problems.Must()), Verdict: verdictValid}
 	for _, p := range problems {
 		if p.Clause.Level == spec.Should {
 			s.Should++
@@ -99,9 +105,9 @@ func summarize(problems bundle.Problems, found []host.Finding, o validateOptions
 	}
 	switch {
 	case s.Must > 0 || o.strict && s.Should > 0:
-		s.Verdict = "invalid"
+		s.Verdict = verdictInvalid
 	case unable:
-		s.Verdict = "unable"
+		s.Verdict = verdictUnable
 	}
 	return s
 }
@@ -113,9 +119,9 @@ func (s bundleSummary) failure(name string, strict bool) error {
 		n += s.Should
 	}
 	switch s.Verdict {
-	case "invalid":
+	case verdictInvalid:
 		return &exitError{statusMalformed, fmt.Errorf("validate bundle %s: %d problems", name, n)}
-	case "unable":
+	case verdictUnable:
 		n = s.Host.Refused
 		if strict {
 			n += s.Host.Changed

@@ -257,11 +257,20 @@ type judgedSummary struct {
 	Layers    int   `json:"layers"`
 	Blobs     int   `json:"blobs"`
 	Bytes     int64 `json:"bytes"`
+
+	Verdict string `json:"verdict"` // valid or invalid
 }
 
 // tellJudgement prints a report, and gives the error that it is.
 func (a *app) tellJudgement(kind, name string, r validate.Report, f *judgeFlags) error {
-	s := judgedSummary{r.Must, r.Should, r.May, r.Documents, r.Layers, r.Blobs, r.Bytes}
+	failed := r.Must
+	if f.strict {
+		failed += r.Should
+	}
+	s := judgedSummary{r.Must, r.Should, r.May, r.Documents, r.Layers, r.Blobs, r.Bytes, verdictValid}
+	if failed > 0 {
+		s.Verdict = verdictInvalid
+	}
 	if f.format.json() {
 		j := judgement{name, kind, []judgedProblem{}, s, time.Since(a.start).Milliseconds()}
 		for _, p := range r.Problems {
@@ -276,10 +285,6 @@ func (a *app) tellJudgement(kind, name string, r validate.Report, f *judgeFlags)
 		}
 	} else {
 		a.writeJudgement(kind, name, r)
-	}
-	failed := r.Must
-	if f.strict {
-		failed += r.Should
 	}
 	if failed > 0 {
 		return &exitError{statusMalformed, fmt.Errorf("validate %s: %d problems", name, failed)}
