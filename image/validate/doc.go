@@ -12,7 +12,7 @@
 //     number and order of layers, platforms, embedded data, subjects.
 //   - Layers: compression, tar, DiffID, and each entry: names, whiteouts, hardlinks, duplicates, device nodes, xattrs, sparse files. The
 //     reader is that of package unpack, so what is refused there is told here, with the entries before and after.
-//   - Layouts ([Layout]), in directories or tars: the two files and the directory that must be there, the names and the content of every
+//   - Layouts ([Layout]), in directories, tars or zips: the two files and the directory that must be there, the names and the content of every
 //     blob, blobs that nothing names, content that is not there.
 //
 // # Levels
@@ -29,6 +29,6 @@
 //
 // # Bounds
 //
-// A document has at most 8 MiB, 64 levels and 500,000 values; layers have the bounds of [unpack.Limits], and of the names of their entries
+// A document has at most 8 MiB, 64 levels and 200,000 values; layers have the bounds of [unpack.Limits], and of the names of their entries
 // hashes are kept, not the names. 1000 problems of a level are listed, 10 entries of a layer for a clause; the rest is counted.
 package validate

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // images is the directory of real images.
@@ -61,7 +63,7 @@ func TestRealImages(t *testing.T) {
 	for _, e := range entries {
 		name := filepath.Base(filepath.Dir(e))
 		o, layers := Options{NoContent: true}, 0
-		if strings.HasPrefix(name, "busybox") || name == "python" {
+		if name == "busybox" || name == "python" {
 			o, layers = Options{}, 1
 		}
 		clean(t, filepath.Dir(e), o, layers)
@@ -100,6 +102,30 @@ func TestForeignLayouts(t *testing.T) {
 	}
 }
 
+// TestSharedContent: of two images with one layer and one config each is told once, and what each descriptor says of them is judged.
+func TestSharedContent(t *testing.T) {
+	b := recipe{Layers: [][]memberRecipe{{{Name: "/a"}}}, Config: json.RawMessage(`{"os": "Linux"}`)}.build(t)
+	first := b.files["blobs/sha256/"+b.hex["manifest"]]
+	second := b.blob("manifest2", ispec.MediaTypeImageManifest, patched(t, json.RawMessage(first), json.RawMessage(`{"layers": {"0": {"size": 7}}, "annotations": {"a.b": "c"}}`)))
+	index := patched(t, json.RawMessage(b.files["index.json"]), json.RawMessage(`{"manifests": {"1": {"annotations": "(absent)"}}}`))
+	raw, err := json.Marshal(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.files["index.json"] = string(patched(t, json.RawMessage(index), json.RawMessage(`{"manifests": {"1": `+string(raw)+`}}`)))
+	rep, err := Layout(t.Context(), b.write(t), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int{}
+	for _, p := range rep.Problems {
+		got[p.Clause.ID]++
+	}
+	if got["IS-T14"] != 1 || got["IS-C10"] != 1 || got["IS-D3"] != 1 || rep.Layers != 1 || got["IS-I16"] != 2 {
+		t.Errorf("%v%s", got, texts(rep))
+	}
+}
+
 // toolOnly is what oci-image-tool refuses and is no problem of level MUST, and why.
 func toolOnly() map[string]string {
 	return map[string]string{
@@ -114,12 +140,14 @@ func toolOnly() map[string]string {
 func TestImageTool(t *testing.T) {
 	tool := peer(t, "oci-image-tool")
 	rules, dirs := []rule{}, []string{"validate", "--type", "image"}
-	for _, r := range matrix(t) {
-		if r.Clause == "IS-L9" {
-			continue // it follows a link to /dev/zero for ever
+	for i, r := range matrix(t) {
+		if i%2 == 0 {
+			continue // it takes a second for 50, and rules of one clause stand beside each other
 		}
-		b := r.Bad.build(t)
-		rules, dirs = append(rules, r), append(dirs, b.write(t))
+		if r.Clause == "IS-L9" || strings.HasPrefix(r.Clause, "IS-T") {
+			continue // it follows a link to /dev/zero for ever, and does not look into layers
+		}
+		rules, dirs = append(rules, r), append(dirs, r.Bad.build(t).write(t)) // of tars it sees the first files only
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -132,7 +160,7 @@ func TestImageTool(t *testing.T) {
 	for i, dir := range dirs[3:] {
 		_, why, refused := strings.Cut(string(out), `\n`+dir+": ")
 		why, _, _ = strings.Cut(why, `\n`)
-		rep, err := Layout(t.Context(), dir, Options{})
+		rep, err := Layout(t.Context(), dir, Options{NoLayers: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,7 +18,7 @@ import (
 	"github.com/oci-pipeline/oci/image/transport"
 )
 
-// Layout judges an image layout, in a directory or in a tar, compressed or not: its files, everything that index.json leads to, and
+// Layout judges an image layout, in a directory, a zip or a tar, compressed or not: its files, everything that index.json leads to, and
 // every blob whether it is reached or not. The error is for what could not be judged; what is wrong is in the Report.
 func Layout(ctx context.Context, name string, o Options) (Report, error) {
 	set, err := transport.OpenFiles(ctx, name)

@@ -1,9 +1,12 @@
 package validate
 
 import (
+	"archive/zip"
 	"encoding/json"
+	"errors"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -110,6 +113,33 @@ func judgedClauses() map[string]spec.Clause {
 		maps.Copy(all, more)
 	}
 	return all
+}
+
+// TestZip: a layout in a zip is judged as one in a directory.
+func TestZip(t *testing.T) {
+	b := recipe{Config: json.RawMessage(`{"os": "(absent)"}`)}.build(t)
+	file := filepath.Join(t.TempDir(), "layout.zip")
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := zip.NewWriter(f)
+	for name, text := range b.files {
+		m, err := w.Create(name)
+		if err == nil {
+			_, err = m.Write([]byte(text))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Close(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	rep, err := Layout(t.Context(), file, Options{})
+	if err != nil || rep.Must != 1 || rep.Layers != 1 || !strings.Contains(texts(rep), "#/os: required") {
+		t.Errorf("%v, %+v%s", err, rep, texts(rep))
+	}
 }
 
 // commonClauses are those of descriptors, annotations and the texts for all documents.

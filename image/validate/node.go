@@ -12,7 +12,7 @@ import (
 // Bounds of a document. An index of 10,000 manifests has 120,000 values.
 const (
 	maxDepth  = 64
-	maxValues = 500_000
+	maxValues = 200_000
 )
 
 // kind is the type of a JSON value, in the words of problems.

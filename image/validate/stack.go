@@ -83,7 +83,7 @@ func (w *walker) compare(s stack) {
 			continue
 		}
 		if v := (visit{target: l, where: s.where}); v.where != in.first.where || l.pointer != in.first.target.pointer {
-			w.sized(v, w.size(l.Digest)) // that of the first was told when it was read
+			w.met(v)
 		}
 		if in.found.Mislabelled {
 			w.r.add(&Problem{

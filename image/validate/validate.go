@@ -3,10 +3,8 @@ package validate
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -14,7 +12,6 @@ import (
 
 	"github.com/oci-pipeline/oci/conformance/spec"
 	"github.com/oci-pipeline/oci/image"
-	"github.com/oci-pipeline/oci/image/internal/layout"
 	"github.com/oci-pipeline/oci/unpack"
 )
 
@@ -55,8 +52,11 @@ type walker struct {
 
 	queue  []visit
 	seen   map[seenKey]bool
+	images map[seenKey]*imageFacts
 	stacks []stack              // the images whose layers are to be looked into
 	layers map[layerKey]*inside // what was found in them
+
+	configs map[seenKey]config
 
 	mu    sync.Mutex
 	known map[digest.Digest]content // what was read or looked for
@@ -91,7 +91,7 @@ type content struct {
 func newWalker(r *reporter, blobs Blobs, o Options) *walker {
 	return &walker{
 		r: r, blobs: blobs, o: o,
-		seen: map[seenKey]bool{}, layers: map[layerKey]*inside{}, known: map[digest.Digest]content{},
+		seen: map[seenKey]bool{}, images: map[seenKey]*imageFacts{}, configs: map[seenKey]config{}, layers: map[layerKey]*inside{}, known: map[digest.Digest]content{},
 		clause: spec.DescriptorDigest,
 		place:  func(d digest.Digest) string { return string(d) },
 		sizeOf: func(digest.Digest) int64 { return -1 },
@@ -110,19 +110,25 @@ func (w *walker) run(ctx context.Context) error {
 	return w.lookInside(ctx)
 }
 
-// follow judges what a descriptor names.
+// follow judges what a descriptor names, once, and each descriptor that names it.
 func (w *walker) follow(ctx context.Context, v visit) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	t := v.target
-	if !t.usable || w.seen[seenKey{t.Digest, t.MediaType}] {
+	if !t.usable {
 		return nil
 	}
-	w.seen[seenKey{t.Digest, t.MediaType}] = true
 	if !image.IsManifest(t.MediaType) && !image.IsIndex(t.MediaType) {
 		return w.opaque(ctx, v)
 	}
+	key := seenKey{t.Digest, t.MediaType}
+	if w.seen[key] {
+		w.met(v)
+		w.claims(v, w.images[key])
+		return nil
+	}
+	w.seen[key] = true
 	d, n, err := w.document(ctx, v)
 	if err != nil || n == nil {
 		return err
@@ -131,7 +137,26 @@ func (w *walker) follow(ctx context.Context, v visit) error {
 		w.below(d.indexDocument(n, t.MediaType), d.where)
 		return nil
 	}
-	return w.image(ctx, d, d.manifest(n, t.MediaType), v)
+	found := &imageFacts{manifest: d.manifest(n, t.MediaType)}
+	w.images[key] = found
+	if err := w.image(ctx, d, found); err != nil {
+		return err
+	}
+	w.claims(v, found)
+	return nil
+}
+
+// met judges a descriptor of what was read, or looked for, by another.
+func (w *walker) met(v visit) {
+	w.mu.Lock()
+	c, known := w.known[v.target.Digest]
+	w.mu.Unlock()
+	switch {
+	case known && c.absent && v.target.Data == nil:
+		w.absent(v)
+	case known && !c.absent:
+		w.sized(v, c.size)
+	}
 }
 
 // below queues what an index names.
@@ -148,15 +173,16 @@ func (w *walker) about(subject *described, where string) {
 	}
 }
 
+// imageFacts are what a manifest and its config say.
+type imageFacts struct {
+	manifest
+	config config
+}
+
 // image judges the config of a manifest, and how it fits to the layers.
-func (w *walker) image(ctx context.Context, d *doc, m manifest, v visit) error {
+func (w *walker) image(ctx context.Context, d *doc, found *imageFacts) error {
+	m := found.manifest
 	w.about(m.subject, d.where)
-	if a := v.target.ArtifactType; a != "" && a != m.artifact && a != m.config.MediaType {
-		w.r.add(&Problem{
-			Where: w.at(v), Pointer: under(v.target.pointer, "artifactType"), Clause: spec.DescriptorArtifactOf,
-			Err: fmt.Errorf("%w: %q, and the manifest says %q", ErrMismatch, clip(a), clip(m.artifact)), Hint: clip(cmp.Or(m.artifact, m.config.MediaType)),
-		})
-	}
 	if !m.isImage() {
 		for _, t := range append([]described{m.config}, m.layers...) {
 			if err := w.opaque(ctx, visit{target: t, where: d.where}); err != nil {
@@ -167,220 +193,56 @@ func (w *walker) image(ctx context.Context, d *doc, m manifest, v visit) error {
 	}
 	s := stack{where: d.where, layers: m.layers}
 	if m.config.usable {
-		cd, n, err := w.document(ctx, visit{target: m.config, where: d.where})
+		c, err := w.imageConfig(ctx, visit{target: m.config, where: d.where})
 		if err != nil {
 			return err
 		}
-		if n != nil {
-			cd.docker(m.config.MediaType)
-			c := cd.config(n)
-			s.config, s.diffIDs = cd.where, c.diffIDs
-			if c.diffIDs != nil && len(c.diffIDs) != len(m.layers) {
-				d.add("/layers", spec.ConfigDiffID, "a DiffID for each layer", ErrMismatch, "%d layers, and rootfs.diff_ids of the config has %d", len(m.layers), len(c.diffIDs))
-			}
-			w.samePlatform(c, v)
+		found.config, s.config, s.diffIDs = c, w.place(m.config.Digest), c.diffIDs
+		if c.diffIDs != nil && len(c.diffIDs) != len(m.layers) {
+			d.add("/layers", spec.ConfigDiffID, "a DiffID for each layer", ErrMismatch, "%d layers, and rootfs.diff_ids of the config has %d", len(m.layers), len(c.diffIDs))
 		}
 	}
 	w.stacks = append(w.stacks, s)
 	return nil
 }
 
-// samePlatform compares what an index says of an image with what the image says of itself.
-func (w *walker) samePlatform(c config, v visit) {
-	if v.platform == nil || c.platform == nil {
+// imageConfig judges a config, once.
+func (w *walker) imageConfig(ctx context.Context, v visit) (config, error) {
+	key := seenKey{v.target.Digest, v.target.MediaType}
+	if w.seen[key] {
+		w.met(v)
+		return w.configs[key], nil
+	}
+	w.seen[key] = true
+	d, n, err := w.document(ctx, v)
+	if err != nil || n == nil {
+		return config{}, err
+	}
+	d.docker(v.target.MediaType)
+	w.configs[key] = d.config(n)
+	return w.configs[key], nil
+}
+
+// claims compares what a descriptor says of an image with what the image says of itself.
+func (w *walker) claims(v visit, found *imageFacts) {
+	if found == nil {
 		return
 	}
-	a, b := *v.platform, *c.platform
-	if a.OS == b.OS && a.Architecture == b.Architecture && (a.Variant == b.Variant || a.Variant == "" || b.Variant == "") {
+	tell := func(key string, c spec.Clause, hint, says, is string) {
+		w.r.add(&Problem{
+			Where: w.at(v), Pointer: under(v.target.pointer, key), Clause: c, Hint: clip(hint),
+			Err: fmt.Errorf("%w: %s, and the image says %s", ErrMismatch, clip(says), clip(is)),
+		})
+	}
+	if a := v.target.ArtifactType; a != "" && a != found.artifact && a != found.manifest.config.MediaType {
+		own := cmp.Or(found.artifact, found.manifest.config.MediaType)
+		tell("artifactType", spec.DescriptorArtifactOf, own, a, own)
+	}
+	if v.platform == nil || found.config.platform == nil {
 		return
 	}
-	w.r.add(&Problem{
-		Where: v.where, Pointer: under(v.target.pointer, "platform"), Clause: spec.PlatformConfig,
-		Err:  fmt.Errorf("%w: %s, and the config of the image says %s", ErrMismatch, clip(image.FormatPlatform(a)), clip(image.FormatPlatform(b))),
-		Hint: "the platform of the image",
-	})
-}
-
-// document reads and parses what a descriptor names; the node is nil if nothing is to be judged.
-func (w *walker) document(ctx context.Context, v visit) (*doc, *node, error) {
-	raw, ok, err := w.read(ctx, v, image.MaxManifestSize)
-	if err != nil || !ok {
-		return nil, nil, err
+	a, b := *v.platform, *found.config.platform
+	if a.OS != b.OS || a.Architecture != b.Architecture || a.Variant != b.Variant && a.Variant != "" && b.Variant != "" {
+		tell("platform", spec.PlatformConfig, "the platform of the image", image.FormatPlatform(a), image.FormatPlatform(b))
 	}
-	d := &doc{r: w.r, where: w.place(v.target.Digest)}
-	return d, d.parse(raw, v.target.MediaType), nil
-}
-
-// read gives the content of a document, at most limit bytes and one. ok is false if there is none, which is told.
-func (w *walker) read(ctx context.Context, v visit, limit int64) (raw []byte, ok bool, err error) {
-	rc, err := w.open(ctx, v)
-	if rc == nil || err != nil {
-		return v.target.Data, err == nil && v.target.Data != nil, err
-	}
-	defer rc.Close()
-	if raw, err = io.ReadAll(io.LimitReader(rc, limit+1)); err != nil {
-		return nil, false, fmt.Errorf("read %s: %w", w.place(v.target.Digest), err)
-	}
-	if int64(len(raw)) > limit {
-		return raw, true, nil // the parser says that it is too large
-	}
-	first := !w.isKnown(v.target.Digest)
-	w.sized(v, int64(len(raw)))
-	got := v.target.Digest.Algorithm().FromBytes(raw)
-	w.note(v.target.Digest, content{size: int64(len(raw)), proved: true})
-	if first {
-		w.r.count(func(r *Report) { r.Blobs++; r.Bytes += int64(len(raw)) })
-	}
-	if got != v.target.Digest && first {
-		w.mismatch(v.target.Digest, got)
-	}
-	return raw, true, nil
-}
-
-// open opens what a descriptor names; nil if it is not there, or no file, which is told.
-func (w *walker) open(ctx context.Context, v visit) (io.ReadCloser, error) {
-	rc, err := w.blobs.Open(ctx, v.target.Descriptor)
-	switch {
-	case err == nil:
-		return rc, nil
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, layout.ErrNotFound):
-		w.note(v.target.Digest, content{absent: true})
-		if v.target.Data == nil {
-			w.absent(v)
-		}
-		return nil, nil
-	case errors.Is(err, layout.ErrNotRegular):
-		w.note(v.target.Digest, content{absent: true})
-		if !w.listed {
-			w.r.add(&Problem{Where: w.place(v.target.Digest), Clause: spec.LayoutRegular, Err: fmt.Errorf("%w: %w", ErrInvalid, layout.ErrNotRegular), Hint: "the content itself, as a regular file"})
-		}
-		return nil, nil
-	case errors.Is(err, image.ErrSizeMismatch):
-		w.note(v.target.Digest, content{absent: true})
-		w.r.add(&Problem{Where: w.at(v), Pointer: under(v.target.pointer, "size"), Clause: spec.DescriptorSize, Err: fmt.Errorf("%w: %w", ErrMismatch, err), Hint: "the number of bytes of the content"})
-		return nil, nil
-	}
-	return nil, err
-}
-
-// at is where a descriptor stands: a root is in no document.
-func (w *walker) at(v visit) string {
-	if v.where == "" {
-		return w.place(v.target.Digest)
-	}
-	return v.where
-}
-
-// absent tells of content that is not there.
-func (w *walker) absent(v visit) {
-	c, why, hint := spec.LayoutMissing, "its content is not here", "the content beside, or urls from where it can be had"
-	switch {
-	case v.subject:
-		c, why, hint = spec.ManifestNoSubject, "the manifest that this is about is not here", "nothing: that is allowed"
-	case v.entry || image.IsForeign(v.target.MediaType) || len(v.target.URLs) > 0:
-		c, hint = spec.LayoutExtra, "nothing, if it can be had elsewhere"
-	}
-	w.r.add(&Problem{Where: w.at(v), Pointer: v.target.pointer, Clause: c, Err: fmt.Errorf("%w: %s: %s", ErrAbsent, v.target.Digest, why), Hint: hint})
-}
-
-// sized compares the size of content with what a descriptor says.
-func (w *walker) sized(v visit, got int64) {
-	if got < 0 || got == v.target.Size {
-		return
-	}
-	w.r.add(&Problem{
-		Where: w.at(v), Pointer: under(v.target.pointer, "size"), Clause: spec.DescriptorSize,
-		Err: fmt.Errorf("%w: %d, and the content has %d bytes", ErrMismatch, v.target.Size, got), Hint: fmt.Sprint(got),
-	})
-}
-
-// mismatch tells of content that its digest does not name.
-func (w *walker) mismatch(want, got digest.Digest) {
-	w.r.add(&Problem{
-		Where: w.place(want), Clause: w.clause,
-		Err: fmt.Errorf("%w: its digest is %s", ErrMismatch, got), Hint: "the content that the digest names",
-	})
-}
-
-func (w *walker) note(d digest.Digest, c content) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if old, ok := w.known[d]; ok && old.proved {
-		return
-	}
-	w.known[d] = c
-}
-
-// size is what content was found to have; -1 if that is not known.
-func (w *walker) size(d digest.Digest) int64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if c, ok := w.known[d]; ok && !c.absent {
-		return c.size
-	}
-	return -1
-}
-
-func (w *walker) isKnown(d digest.Digest) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	_, ok := w.known[d]
-	return ok
-}
-
-// opaque proves content that is not looked into.
-func (w *walker) opaque(ctx context.Context, v visit) error {
-	if !v.target.usable {
-		return nil
-	}
-	if size := w.size(v.target.Digest); size >= 0 {
-		w.sized(v, size)
-		return nil
-	}
-	rc, err := w.open(ctx, v)
-	if rc == nil || err != nil {
-		return err
-	}
-	defer rc.Close()
-	if w.o.NoContent {
-		size := w.sizeOf(v.target.Digest)
-		w.note(v.target.Digest, content{size: size})
-		w.sized(v, size)
-		return nil
-	}
-	return w.prove(ctx, v, rc)
-}
-
-// prove hashes content. What is longer than its descriptor says is read on: both may be told.
-func (w *walker) prove(ctx context.Context, v visit, r io.Reader) error {
-	h, err := image.NewHash(v.target.Digest)
-	if err != nil {
-		return err
-	}
-	size, err := io.Copy(h, readerOf(ctx, r))
-	if err != nil {
-		return fmt.Errorf("read %s: %w", w.place(v.target.Digest), err)
-	}
-	w.note(v.target.Digest, content{size: size, proved: true})
-	w.r.count(func(r *Report) { r.Blobs++; r.Bytes += size })
-	w.sized(v, size)
-	if got := digest.NewDigest(v.target.Digest.Algorithm(), h); got != v.target.Digest {
-		w.mismatch(v.target.Digest, got)
-	}
-	return nil
-}
-
-// contextReader stops at the end of its context.
-type contextReader struct {
-	ctx context.Context //nolint:containedctx // lives as long as one call
-	r   io.Reader
-}
-
-func readerOf(ctx context.Context, r io.Reader) io.Reader { return contextReader{ctx, r} }
-
-func (c contextReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(p)
 }
