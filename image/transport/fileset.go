@@ -13,6 +13,8 @@ import (
 	"path"
 	"slices"
 
+	ispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/oci-pipeline/oci/image/internal/layout"
 )
 
@@ -31,7 +33,7 @@ type File struct {
 	Twice bool        // the tar has another member of the name before it, which does not count
 }
 
-// OpenFiles opens a directory, of which it lists three levels, a tar, which may be compressed, or a zip. What is none of these is an error.
+// OpenFiles opens a directory, of which it lists the top and two levels below blobs, a tar, which may be compressed, or a zip. What is none of these is an error.
 func OpenFiles(ctx context.Context, name string) (*FileSet, error) {
 	set, err := openFiles(ctx, name)
 	return set, failed("open", fmt.Sprintf("%q", name), err)
@@ -78,7 +80,7 @@ func openArchiveFiles(ctx context.Context, name string, info fs.FileInfo) (*File
 	return &FileSet{t, t.all()}, nil
 }
 
-// fileDepth is how many levels of a directory are listed: blobs/ALGORITHM/ENCODED.
+// fileDepth is how many levels are listed: blobs/ALGORITHM/ENCODED.
 const fileDepth = 3
 
 func (s *FileSet) walk(ctx context.Context, root fs.FS, dir string, depth int) error {
@@ -105,7 +107,7 @@ func (s *FileSet) walk(ctx context.Context, root fs.FS, dir string, depth int) e
 			f.Size = info.Size()
 		}
 		s.list = append(s.list, f)
-		if e.IsDir() && depth < fileDepth-1 {
+		if e.IsDir() && depth < fileDepth-1 && (depth > 0 || e.Name() == ispec.ImageBlobsDir) {
 			if err := s.walk(ctx, root, f.Name, depth+1); err != nil {
 				return err
 			}

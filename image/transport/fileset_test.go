@@ -17,7 +17,7 @@ import (
 // TestOpenFiles: a directory and a tar of it list the same, and nothing but files is opened.
 func TestOpenFiles(t *testing.T) {
 	dir := t.TempDir()
-	for name, text := range map[string]string{"oci-layout": "{}", "blobs/sha256/aa": "a", "a/b/c/d": "too deep"} {
+	for name, text := range map[string]string{"oci-layout": "{}", "blobs/sha256/aa": "a", "a/b/c/d": "not listed"} {
 		path := filepath.Join(dir, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
 			t.Fatal(err)
@@ -39,8 +39,8 @@ func TestOpenFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	for place, want := range map[string]string{
-		packed: "a d 0 a/b d 0 a/b/c d 0 a/b/c/d - 8 blobs d 0 blobs/sha256 d 0 blobs/sha256/aa - 1 blobs/sha256/bb L 2 oci-layout - 2",
-		dir:    "a d 0 a/b d 0 a/b/c d 0 blobs d 0 blobs/sha256 d 0 blobs/sha256/aa - 1 blobs/sha256/bb L 0 oci-layout - 2",
+		packed: "a d 0 a/b d 0 a/b/c d 0 a/b/c/d - 10 blobs d 0 blobs/sha256 d 0 blobs/sha256/aa - 1 blobs/sha256/bb L 2 oci-layout - 2",
+		dir:    "a d 0 blobs d 0 blobs/sha256 d 0 blobs/sha256/aa - 1 blobs/sha256/bb L 0 oci-layout - 2",
 		file:   "blobs d 0 blobs/sha256 d 0 blobs/sha256/aa - 1 blobs/sha256/bb L 1 fifo ? 0 hard - 2 oci-layout - 2 twice",
 	} {
 		set, err := OpenFiles(t.Context(), place)

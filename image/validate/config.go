@@ -24,7 +24,7 @@ func (d *doc) config(n *node) config {
 	d.names(n, "", "created", "author", "architecture", "os", "os.version", "os.features", "variant", "config", "rootfs", "history")
 	d.time(n, "", "created")
 	d.string(n, "", "author", spec.ConfigType)
-	p, known := d.platform(n, "", platformRules{spec.ConfigRequired, spec.ConfigPlatform, spec.ConfigFeature, spec.ConfigVariant})
+	p, known := d.platform(n, "", platformRules{spec.ConfigRequired, spec.ConfigRequired, spec.ConfigPlatform, spec.ConfigFeature, spec.ConfigVariant})
 	if known {
 		out.platform = &p
 	}

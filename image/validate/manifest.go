@@ -188,7 +188,7 @@ func (d *doc) indexEntry(n *node, pointer string) (described, *ispec.Platform) {
 	}
 	place := under(pointer, "platform")
 	d.names(v, place, "architecture", "os", "os.version", "os.features", "variant", "features")
-	p, known := d.platform(v, place, platformRules{spec.PlatformRequired, spec.PlatformName, spec.PlatformFeature, spec.PlatformVariant})
+	p, known := d.platform(v, place, platformRules{spec.PlatformRequired, spec.PlatformName, spec.PlatformName, spec.PlatformFeature, spec.PlatformVariant})
 	if v.get("features") != nil {
 		d.add(under(place, "features"), spec.PlatformReserved, "leave it out", ErrUnusual, "reserved for future versions of image-spec")
 	}

@@ -55,8 +55,9 @@ func variants(architecture string) (rule func(string) bool, words string) {
 	return nil, ""
 }
 
-// platformRules are the clauses for the platform of a document.
-type platformRules struct{ required, name, feature, variant spec.Clause }
+// platformRules are the clauses for the platform of a document. What an empty name breaks depends on what it is for: an entry of an
+// index with one is as good as one without a platform, a config with one cannot be used.
+type platformRules struct{ required, empty, name, feature, variant spec.Clause }
 
 // platform judges the properties of a platform, and gives them. known is false if os or architecture is not usable.
 func (d *doc) platform(n *node, pointer string, c platformRules) (p ispec.Platform, known bool) {
@@ -74,7 +75,7 @@ func (d *doc) platform(n *node, pointer string, c platformRules) (p ispec.Platfo
 			continue
 		}
 		if *want.value = v.text; v.text == "" {
-			d.add(under(pointer, want.key), c.required, want.hint, ErrInvalid, "an empty string")
+			d.add(under(pointer, want.key), c.empty, want.hint, ErrInvalid, "an empty string")
 			continue
 		}
 		d.oneOf(under(pointer, want.key), c.name, v.text, want.words)
