@@ -39,6 +39,16 @@ func (c *conversion) blockIO() (*specs.LinuxBlockIO, error) {
 		d.Major, d.Minor = major, minor
 		io.WeightDevice, some = append(slices.DeleteFunc(io.WeightDevice, func(e specs.LinuxWeightDevice) bool { return e.LinuxBlockIODevice == d.LinuxBlockIODevice }), d), true
 	}
+	throttled, err := c.throttles(&io)
+	if err != nil || !some && !throttled {
+		return nil, err
+	}
+	return &io, nil
+}
+
+// throttles sets the limits of devices; some is false without any.
+func (c *conversion) throttles(io *specs.LinuxBlockIO) (some bool, err error) {
+	o := c.o
 	for _, t := range []struct {
 		flag   string
 		values []string
@@ -54,21 +64,18 @@ func (c *conversion) blockIO() (*specs.LinuxBlockIO, error) {
 		for _, value := range t.values {
 			major, minor, rest, err := blockDevice(t.flag, value)
 			if err != nil {
-				return nil, err
+				return false, err
 			}
 			n, err := t.rate(rest)
 			if err != nil || n <= 0 {
-				return nil, usage(t.flag, value, "want /DEVICE:RATE, such as /dev/sda:%s", t.want)
+				return false, usage(t.flag, value, "want /DEVICE:RATE, such as /dev/sda:%s", t.want)
 			}
 			d := specs.LinuxThrottleDevice{Rate: uint64(n)}
 			d.Major, d.Minor = major, minor
 			*t.list, some = withThrottle(*t.list, d), true
 		}
 	}
-	if !some {
-		return nil, nil
-	}
-	return &io, nil
+	return some, nil
 }
 
 // withThrottle puts a limit in the place of one of the same device.
@@ -111,8 +118,10 @@ func mergeBlockIO(there, asked *specs.LinuxBlockIO) *specs.LinuxBlockIO {
 		}
 	}
 	for _, l := range []struct{ to, from *[]specs.LinuxThrottleDevice }{
-		{&there.ThrottleReadBpsDevice, &asked.ThrottleReadBpsDevice}, {&there.ThrottleWriteBpsDevice, &asked.ThrottleWriteBpsDevice},
-		{&there.ThrottleReadIOPSDevice, &asked.ThrottleReadIOPSDevice}, {&there.ThrottleWriteIOPSDevice, &asked.ThrottleWriteIOPSDevice},
+		{&there.ThrottleReadBpsDevice, &asked.ThrottleReadBpsDevice},
+		{&there.ThrottleWriteBpsDevice, &asked.ThrottleWriteBpsDevice},
+		{&there.ThrottleReadIOPSDevice, &asked.ThrottleReadIOPSDevice},
+		{&there.ThrottleWriteIOPSDevice, &asked.ThrottleWriteIOPSDevice},
 	} {
 		for _, d := range *l.from {
 			*l.to = withThrottle(*l.to, d)

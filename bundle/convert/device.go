@@ -103,7 +103,7 @@ func parseDeviceRule(value string) (specs.LinuxDeviceCgroup, error) {
 		rule.Major, err1 = deviceNumber(major)
 		rule.Minor, err2 = deviceNumber(minor)
 		rule.Type, rule.Access = f[0], f[2]
-		if ok && err1 == nil && err2 == nil && len(f[0]) == 1 && strings.Contains("abc", f[0]) && len(f[2]) <= 3 && strings.Trim(f[2], "rwm") == "" {
+		if ok && err1 == nil && err2 == nil && slices.Contains([]string{"a", "b", "c"}, f[0]) && len(f[2]) <= 3 && strings.Trim(f[2], "rwm") == "" {
 			return rule, nil
 		}
 	}

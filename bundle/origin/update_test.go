@@ -16,8 +16,11 @@ func TestUpdate(t *testing.T) {
 	for name, from := range map[string]origin.Record{
 		"entries": record(t),
 		"marks": {Image: "name", Marks: []origin.Mark{
-			{Pointer: "/process/args", Kind: origin.Image, Name: "config.Cmd"}, {Pointer: "/process/env/0", Kind: origin.Image, Name: "config.Env"},
-			{Pointer: "/process/env/1", Kind: origin.Flag, Name: "--env"}, {Pointer: "/process/env/2", Kind: origin.Host}, {Pointer: "/x~1y~0z/kept/1/a", Kind: origin.Flag, Name: "--x"},
+			{Pointer: "/process/args", Kind: origin.Image, Name: "config.Cmd"},
+			{Pointer: "/process/env/0", Kind: origin.Image, Name: "config.Env"},
+			{Pointer: "/process/env/1", Kind: origin.Flag, Name: "--env"},
+			{Pointer: "/process/env/2", Kind: origin.Host},
+			{Pointer: "/x~1y~0z/kept/1/a", Kind: origin.Flag, Name: "--x"},
 		}},
 	} {
 		before, flags := byHand, flags

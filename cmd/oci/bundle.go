@@ -47,11 +47,7 @@ func bundleCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := owner.ids.userns(&o); err != nil {
-				return err
-			}
-			o.NamespaceOf = a.namespaceOf
-			lay, err := owner.bundled(a)
+			lay, err := owner.bundled(a, &o)
 			if err != nil {
 				return err
 			}
@@ -128,7 +124,11 @@ type bundleLayout struct {
 }
 
 // bundled gives the layout that the flags ask for.
-func (f *ownerFlags) bundled(a *app) (l bundleLayout, err error) {
+func (f *ownerFlags) bundled(a *app, o *convert.Options) (l bundleLayout, err error) {
+	if err := f.ids.userns(o); err != nil {
+		return l, err
+	}
+	o.NamespaceOf = a.namespaceOf
 	l.single, l.bind = f.single, f.devices == devicesBind
 	l.unpack, l.uids, l.gids, err = f.options(a)
 	return l, err

@@ -2,10 +2,17 @@ package main
 
 // flagPointers are the places of config.json that a flag of convertFlags may change in an edit; nil if there is no such flag.
 func flagPointers(flag string) []string {
-	cdi := []string{
-		"/process/env", "/process/user/additionalGids", "/mounts", "/hooks", "/linux/devices", "/linux/resources/devices", "/linux/intelRdt", "/linux/netDevices",
+	for _, group := range []func() map[string][]string{processPointers, filePointers, isolationPointers, resourcePointers} {
+		if pointers := group()[flag]; pointers != nil {
+			return pointers
+		}
 	}
-	all := map[string][]string{
+	return nil
+}
+
+// processPointers is flagPointers for the process and the annotations.
+func processPointers() map[string][]string {
+	return map[string][]string{
 		"tty":        {"/process/terminal"},
 		"env":        {"/process/env"},
 		"env-file":   {"/process/env"},
@@ -20,7 +27,15 @@ func flagPointers(flag string) []string {
 		"annotation":    {"/annotations"},
 		"label":         {"/annotations"},
 		"label-file":    {"/annotations"},
+	}
+}
 
+// filePointers is flagPointers for files and devices.
+func filePointers() map[string][]string {
+	cdi := []string{
+		"/process/env", "/process/user/additionalGids", "/mounts", "/hooks", "/linux/devices", "/linux/resources/devices", "/linux/intelRdt", "/linux/netDevices",
+	}
+	return map[string][]string{
 		"read-only":       {"/root/readonly"},
 		"read-only-tmpfs": {"/mounts"},
 		"tmpfs":           {"/mounts"},
@@ -34,7 +49,12 @@ func flagPointers(flag string) []string {
 		"hooks-dir":       {"/hooks"},
 		"init":            {"/process/args", "/mounts"},
 		"init-path":       {"/process/args", "/mounts"},
+	}
+}
 
+// isolationPointers is flagPointers for namespaces and what confines the process.
+func isolationPointers() map[string][]string {
+	return map[string][]string{
 		"hostname":   {"/hostname"},
 		"domainname": {"/domainname"},
 		"network":    {"/linux/namespaces"},
@@ -51,7 +71,12 @@ func flagPointers(flag string) []string {
 		"privileged":   {"/process/capabilities", "/process/apparmorProfile", "/linux/seccomp", "/linux/maskedPaths", "/linux/readonlyPaths", "/linux/devices", "/linux/resources/devices", "/mounts"},
 		"security-opt": {"/process/noNewPrivileges", "/process/apparmorProfile", "/process/selinuxLabel", "/linux/seccomp", "/linux/maskedPaths", "/linux/readonlyPaths", "/linux/mountLabel", "/mounts"},
 		"sysctl":       {"/linux/sysctl"},
+	}
+}
 
+// resourcePointers is flagPointers for limits.
+func resourcePointers() map[string][]string {
+	return map[string][]string{
 		"cgroups-path":        {"/linux/cgroupsPath"},
 		"memory":              {"/linux/resources/memory"},
 		"memory-swap":         {"/linux/resources/memory/swap"},
@@ -77,5 +102,4 @@ func flagPointers(flag string) []string {
 		"cpuset-mems":         {"/linux/resources/cpu/mems"},
 		"pids-limit":          {"/linux/resources/pids"},
 	}
-	return all[flag]
 }

@@ -226,22 +226,7 @@ func (r *imageRun) convert(o convert.Options) (err error) {
 	if !named && (o.UTS == "" || o.UTS == "private") { // that of another one has a name
 		o.Hostname = r.id[:min(len(r.id), maxHostname)]
 	}
-	if rootless() {
-		o.Userns = "host" // this process is where the container shall be
-		useOwnMaps(&o)
-		if o.CgroupsPath == "" && cgroup2() {
-			o.CgroupsPath = r.id // beside this process's own group, if that was delegated; the runtime says if not
-		}
-	}
-	_, joined := joins(o.Userns)
-	switch {
-	case joined:
-		o.UIDMappings, o.GIDMappings = specMaps(r.uids), specMaps(r.gids)
-	case r.uids != nil:
-		o.Userns, o.UIDMappings, o.GIDMappings = "private", specMaps(r.uids), specMaps(r.gids)
-	case r.keptUIDs != nil:
-		o.Userns, o.UIDMappings, o.GIDMappings = "private", specMaps(r.keptUIDs), specMaps(r.keptGIDs)
-	}
+	r.useIDs(&o)
 	o.ContainerID = r.id
 	o.SpecMounts = r.etcMounts(o.ReadOnly)
 	if r.f.devices == devicesBind {
@@ -271,6 +256,11 @@ func (r *imageRun) convert(o convert.Options) (err error) {
 	if err := origin.Write(r.dir.path, origin.Record{Image: r.name, Digest: r.image.Descriptor().Digest.String(), Marks: marks}); err != nil {
 		return err
 	}
+	return r.record(o)
+}
+
+// record tells the other verbs of the container.
+func (r *imageRun) record(o convert.Options) error {
 	rec := record{
 		ID: r.id, Image: r.name, Digest: r.image.Descriptor().Digest.String(), Command: convert.Program(r.spec),
 		Created: time.Now().UTC(), Remove: r.f.remove, StopSignal: r.stopSignal(), StopTimeout: r.f.grace(), Storage: r.storage, Volumes: r.mounts.volumes, Shared: r.sharedMounts(o),

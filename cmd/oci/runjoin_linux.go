@@ -72,6 +72,26 @@ func (r *imageRun) setIDs(o *convert.Options) error {
 	return r.joinUserns(*o)
 }
 
+// useIDs gives the conversion the ids of the container's user namespace.
+func (r *imageRun) useIDs(o *convert.Options) {
+	if rootless() {
+		o.Userns = "host" // this process is where the container shall be
+		useOwnMaps(o)
+		if o.CgroupsPath == "" && o.CgroupParent == "" && cgroup2() {
+			o.CgroupsPath = r.id // beside this process's own group, if that was delegated; the runtime says if not
+		}
+	}
+	_, joined := joins(o.Userns)
+	switch {
+	case joined:
+		o.UIDMappings, o.GIDMappings = specMaps(r.uids), specMaps(r.gids)
+	case r.uids != nil:
+		o.Userns, o.UIDMappings, o.GIDMappings = "private", specMaps(r.uids), specMaps(r.gids)
+	case r.keptUIDs != nil:
+		o.Userns, o.UIDMappings, o.GIDMappings = "private", specMaps(r.keptUIDs), specMaps(r.keptGIDs)
+	}
+}
+
 // joinUserns takes over the ids of the user namespace of another container: the files are to be its.
 func (r *imageRun) joinUserns(o convert.Options) error {
 	container, ok := joins(o.Userns)
