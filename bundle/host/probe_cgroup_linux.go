@@ -38,11 +38,13 @@ func control(s *specs.Spec, mounts []mount) Control {
 		at = s.Linux.CgroupsPath
 	}
 	c.Writable = true
+	limits := s.Linux != nil && s.Linux.Resources != nil && limited(*s.Linux.Resources) ||
+		s.Process != nil && s.Process.Scheduler != nil // real time is a matter of the group
 	if unified != nil {
-		c.two(*unified, at)
+		c.two(*unified, at, limits)
 	}
 	for _, t := range v1 {
-		c.one(t, at)
+		c.one(t, at, limits)
 	}
 	_, _, errno := unix.Syscall(unix.SYS_BPF, ^uintptr(0), 0, 0) // no command of bpf(2)
 	c.Filter = errno != unix.ENOSYS
@@ -113,41 +115,60 @@ func (t tree) parent(cgroupsPath string) string {
 	return dir
 }
 
-// see notes the files of groups, up to 64: those that are given, and those just below the top. The top itself has no files of limits.
+// see notes the files of groups: those that are given, and those just below the top until each controller was seen in one. The top itself
+// has no files of limits. On v1 all groups have the same files, on v2 those of the controllers that are passed on to them.
 func (t tree) see(c *Control, dirs ...string) {
-	for _, name := range slices.Sorted(maps.Keys(names(t.mount))) {
-		if dir := t.mount + "/" + name; len(dirs) < 64 && exists(dir+"/cgroup.procs") {
-			dirs = append(dirs, dir)
-		}
+	all := t.controllers
+	if all == nil {
+		all = strings.Fields(read(t.mount + "/cgroup.controllers"))
 	}
+	missing := func() bool { return slices.ContainsFunc(all, func(name string) bool { return !c.Seen[name] }) }
 	for _, dir := range dirs {
-		if dir == t.mount {
-			continue
-		}
-		for name := range names(dir) {
-			if strings.Contains(name, ".") {
-				c.Known[name] = true
-			}
-		}
-		seen := t.controllers
-		if seen == nil {
-			seen = append(strings.Fields(read(dir+"/cgroup.controllers")), "cgroup")
-		}
-		for _, name := range seen {
-			c.Seen[name] = true
+		t.group(c, dir)
+	}
+	if !missing() {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(names(t.mount))) {
+		if dir := t.mount + "/" + name; missing() && exists(dir+"/cgroup.procs") {
+			t.group(c, dir)
 		}
 	}
 }
 
-// one looks at a hierarchy of v1.
-func (c *Control) one(t tree, cgroupsPath string) {
+// group notes the files of a group.
+func (t tree) group(c *Control, dir string) {
+	if dir == t.mount {
+		return
+	}
+	seen := t.controllers
+	if seen == nil {
+		seen = append(strings.Fields(read(dir+"/cgroup.controllers")), "cgroup")
+	}
+	if !slices.ContainsFunc(seen, func(name string) bool { return !c.Seen[name] }) {
+		return
+	}
+	for name := range names(dir) {
+		if strings.Contains(name, ".") {
+			c.Known[name] = true
+		}
+	}
+	for _, name := range seen {
+		c.Seen[name] = true
+	}
+}
+
+// one looks at a hierarchy of v1; at its files, if there are limits.
+func (c *Control) one(t tree, cgroupsPath string, limits bool) {
 	parent := t.parent(cgroupsPath)
 	for _, name := range t.controllers {
 		if !strings.HasPrefix(name, "name=") {
 			c.Controllers[name] = 1
 		}
 	}
-	t.see(c, parent)
+	if limits {
+		t.see(c, parent)
+	}
 	c.Writable = c.Writable && (c.mayMake(parent) || strings.HasPrefix(t.controllers[0], "name="))
 	if slices.Contains(t.controllers, "cpuset") {
 		c.CPUs = firstList(parent+"/cpuset.effective_cpus", parent+"/cpuset.cpus")
@@ -162,7 +183,7 @@ func (c *Control) mayMake(dir string) bool {
 
 // two looks at cgroup2. Root switches controllers on from the top; others have what was switched on for them, or
 // what they may switch on themselves.
-func (c *Control) two(t tree, cgroupsPath string) {
+func (c *Control) two(t tree, cgroupsPath string, limits bool) {
 	parent := t.parent(cgroupsPath)
 	from := parent
 	if os.Geteuid() == 0 {
@@ -176,7 +197,9 @@ func (c *Control) two(t tree, cgroupsPath string) {
 		c.Controllers[name] = 2
 	}
 	c.Writable = c.mayMake(parent)
-	t.see(c, t.own, parent)
+	if limits {
+		t.see(c, t.own, parent)
+	}
 	c.CPUs = firstList(parent+"/cpuset.cpus.effective", t.mount+"/cpuset.cpus.effective")
 	c.Mems = firstList(parent+"/cpuset.mems.effective", t.mount+"/cpuset.mems.effective")
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/oci-pipeline/oci/bundle"
 )
 
 func TestTrees(t *testing.T) {
@@ -73,7 +75,7 @@ func TestControl_two(t *testing.T) {
 		}
 	}
 	c := Control{Controllers: map[string]int{}, Known: map[string]bool{}, Seen: map[string]bool{}}
-	c.two(tree{mount: top, own: top + "/user/own"}, "")
+	c.two(tree{mount: top, own: top + "/user/own"}, "", true)
 	want := map[string]int{"cpu": 2, "memory": 2}
 	if os.Geteuid() == 0 {
 		want["pids"] = 2 // root switches it on from the top
@@ -237,4 +239,19 @@ func FuzzParseProgram(f *testing.F) {
 			t.Errorf("%+v", p)
 		}
 	})
+}
+
+func BenchmarkProbe(b *testing.B) {
+	dir := b.TempDir()
+	if err := os.Mkdir(dir+"/rootfs", 0o755); err != nil {
+		b.Fatal(err)
+	}
+	s := bundle.DefaultSpec()
+	for b.Loop() {
+		f, err := Probe(b.Context(), s, dir)
+		if err != nil {
+			b.Fatal(err)
+		}
+		Judge(s, f)
+	}
 }
