@@ -58,6 +58,14 @@ func mapped(n uint32, change func(*specs.Spec)) func(*specs.Spec) {
 	}
 }
 
+// asUser runs a program that root and the group 1001 may execute.
+func asUser(uid, gid uint32) func(*specs.Spec) {
+	return func(s *specs.Spec) {
+		s.Process.Args, s.Process.User = []string{"/bin/private"}, specs.User{UID: uid, GID: gid}
+		s.Process.Capabilities = &specs.LinuxCapabilities{}
+	}
+}
+
 func nothing(*specs.Spec) {}
 
 func shifted(seconds int64) func(*specs.Spec) {
@@ -164,6 +172,8 @@ func programDeeds(g *ground) []deed {
 		{name: "program of another machine", change: runs("/bin/alien")},
 		{name: "script", change: runs("script")},
 		{name: "script without its interpreter", change: runs("orphan")},
+		{name: "program of root alone", change: asUser(2000, 2000)},
+		{name: "program of root and a group", change: asUser(2000, 1001)},
 		{name: "hook", change: hooked(specs.Hooks{CreateRuntime: []specs.Hook{{Path: filepath.Join(g.dir, "hook")}}})},
 		{name: "hook gone", change: hooked(specs.Hooks{CreateRuntime: []specs.Hook{{Path: "/gone"}}})},
 		{name: "hook that is not executable", change: hooked(specs.Hooks{CreateRuntime: []specs.Hook{{Path: filepath.Join(g.dir, "file")}}})},

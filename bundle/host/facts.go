@@ -138,7 +138,8 @@ const (
 // File is what lies at a path, links followed.
 type File struct {
 	Kind   Kind
-	Mode   uint32 // permissions
+	Mode   uint32    // permissions
+	Owner  [2]uint32 // user and group, as the caller sees them
 	Device [2]uint32
 	FS     string // type of its file system where it matters: "ext4"; "" if unknown
 	NoExec bool   // of a mount whose programs may not be run

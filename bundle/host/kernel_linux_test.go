@@ -243,7 +243,7 @@ func newGround(t *testing.T) *ground {
 		mode    fs.FileMode
 	}{
 		"rootfs/bin/busybox": {string(box), 0o755}, "rootfs/bin/alien": {string(alien), 0o755}, "rootfs/bin/text": {"hello\n", 0o755},
-		"rootfs/bin/plain": {string(box[:4096]), 0o644}, "rootfs/bin/script": {"#!/bin/sh\nexit 0\n", 0o755},
+		"rootfs/bin/private": {"#!/bin/sh\nexit 0\n", 0o750}, "rootfs/bin/plain": {string(box[:4096]), 0o644}, "rootfs/bin/script": {"#!/bin/sh\nexit 0\n", 0o755},
 		"rootfs/bin/orphan": {"#!/bin/perl\n", 0o755}, "rootfs/etc/file": {"", 0o644}, "file": {"", 0o644}, "hook": {"#!/bin/sh\nexit 0\n", 0o755},
 	} {
 		if err := os.WriteFile(filepath.Join(g.dir, name), []byte(file.content), file.mode); err != nil {
@@ -252,6 +252,11 @@ func newGround(t *testing.T) *ground {
 	}
 	for _, name := range []string{"true", "sh"} {
 		if err := os.Symlink("busybox", filepath.Join(g.dir, "rootfs/bin", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if os.Getuid() == 0 {
+		if err := os.Chown(filepath.Join(g.dir, "rootfs/bin/private"), 0, 1001); err != nil {
 			t.Fatal(err)
 		}
 	}

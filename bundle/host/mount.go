@@ -190,6 +190,8 @@ func (j *judge) filesystem(pointer string, i int, m specs.Mount) {
 		j.refuse(pointer, "a namespace of type "+string(owner)+" without path, or a bind mount", ErrPrivilege, "a file system %s %s", m.Type, why)
 	case j.mapped() && !userMountable(m.Type):
 		j.refuse(pointer+"/type", "a bind mount of what is mounted on the host", ErrPrivilege, "mounting %s in a user namespace", m.Type)
+	case m.Type == "overlay" && j.mapped() && j.before(5, 11):
+		j.refuse(pointer+"/type", "a bind mount of an overlay of the host, or fuse-overlayfs", ErrKernel, "overlay in a user namespace, of Linux 5.11")
 	case m.Type == "proc" && j.ProcCovered && j.mapped():
 		j.refuse(pointer, "a bind mount of /proc", ErrPrivilege, "a new proc in a user namespace, where parts of this one are covered by mounts")
 	}

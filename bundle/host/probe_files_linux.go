@@ -187,7 +187,7 @@ func describe(fd int) (File, unix.Stat_t) {
 	if unix.Fstat(fd, &st) != nil {
 		return File{}, st
 	}
-	f := File{Mode: uint32(st.Mode) & 0o7777, Device: [2]uint32{unix.Major(uint64(st.Rdev)), unix.Minor(uint64(st.Rdev))}}
+	f := File{Mode: uint32(st.Mode) & 0o7777, Owner: [2]uint32{st.Uid, st.Gid}, Device: [2]uint32{unix.Major(uint64(st.Rdev)), unix.Minor(uint64(st.Rdev))}}
 	f.Kind = map[uint32]Kind{
 		unix.S_IFDIR: Directory, unix.S_IFREG: Regular, unix.S_IFBLK: Block, unix.S_IFCHR: Char, unix.S_IFIFO: FIFO, unix.S_IFSOCK: Socket,
 	}[uint32(st.Mode)&unix.S_IFMT]

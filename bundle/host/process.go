@@ -1,6 +1,7 @@
 package host
 
 import (
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -166,13 +167,23 @@ func (j *judge) labels() {
 	}
 }
 
-// terminal judges whether a terminal can be made.
+// terminal judges whether a terminal can be made: it is one of the container's own devpts.
 func (j *judge) terminal() {
-	if p := j.s.Process; p == nil || !p.Terminal || j.Filesystems == nil {
+	p := j.s.Process
+	if p == nil || !p.Terminal {
 		return
 	}
-	if _, ok := j.Filesystems["devpts"]; !ok {
-		j.refuse("/process/terminal", "false", ErrKernel, "devpts, for a terminal")
+	const pointer = "/process/terminal"
+	if _, ok := j.Filesystems["devpts"]; j.Filesystems != nil && !ok {
+		j.refuse(pointer, "false", ErrKernel, "devpts, for a terminal")
+	}
+	for _, m := range j.s.Mounts {
+		if below("/dev/pts", path.Clean("/"+m.Destination)) && (m.Type == "devpts" || isBind(m)) {
+			return
+		}
+	}
+	if f, known := j.Inside["/dev/pts/ptmx"]; known && f.Kind == Absent {
+		j.refuse(pointer, "a mount of type devpts at /dev/pts, or false", ErrAbsent, "a devpts in the container, for a terminal")
 	}
 }
 

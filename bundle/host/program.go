@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -57,6 +58,8 @@ func (j *judge) program() {
 			unfit = p + " is a " + string(f.Kind)
 		case f.Mode&0o111 == 0:
 			unfit = p + " is not executable"
+		case !j.mayExecute(f):
+			unfit = fmt.Sprintf("%s is not executable for user %d (mode %#o of %d:%d)", p, j.s.Process.User.UID, f.Mode, f.Owner[0], f.Owner[1])
 		default:
 			j.runs(pointer, p, f.Program, 0)
 			return
@@ -68,6 +71,41 @@ func (j *judge) program() {
 	case len(list) > 0:
 		j.refuse(pointer, "the path of a program in the root directory", ErrAbsent, "the root directory has no %q", j.s.Process.Args[0])
 	}
+}
+
+// mayExecute tells whether the user of the process may execute a file, as access(2) decides it. Directories above are not looked at.
+func (j *judge) mayExecute(f File) bool {
+	p := j.s.Process
+	n, mapped := j.namespace(specs.UserNamespace)
+	if mapped && n.Path != "" {
+		return true // whose ids are not known
+	}
+	uid, okUID := f.Owner[0], true
+	gid, okGID := f.Owner[1], true
+	if mapped {
+		uid, okUID = inside(j.linux.UIDMappings, uid)
+		gid, okGID = inside(j.linux.GIDMappings, gid)
+	}
+	if c := p.Capabilities; c != nil && okUID && okGID && slices.Contains(c.Effective, "CAP_DAC_OVERRIDE") {
+		return true
+	}
+	switch {
+	case okUID && uid == p.User.UID:
+		return f.Mode&0o100 != 0
+	case okGID && (gid == p.User.GID || slices.Contains(p.User.AdditionalGids, gid)):
+		return f.Mode&0o010 != 0
+	}
+	return f.Mode&0o001 != 0
+}
+
+// inside is an id in the container.
+func inside(maps []specs.LinuxIDMapping, id uint32) (uint32, bool) {
+	for _, m := range maps {
+		if id >= m.HostID && id-m.HostID < m.Size {
+			return m.ContainerID + (id - m.HostID), true
+		}
+	}
+	return 0, false
 }
 
 // maxScripts is how many interpreters of interpreters the kernel follows (BINPRM recursion is 5).

@@ -99,6 +99,10 @@ func processRows() []row {
 		{"no SELinux for mounts", func(s *specs.Spec) { s.Linux.MountLabel = "m" }, func(f *Facts) { f.SELinux = false }, "/linux/mountLabel", Changed, ErrOff, "SELinux"},
 		{"mount label not of the policy", func(s *specs.Spec) { s.Linux.MountLabel = "m" }, func(f *Facts) { f.LabelsRefused["m"] = true }, "/linux/mountLabel", Refused, ErrAbsent, ""},
 		{"no terminals", func(s *specs.Spec) { s.Process.Terminal = true }, func(f *Facts) { delete(f.Filesystems, "devpts") }, "/process/terminal", Refused, ErrKernel, "devpts"},
+		{"no devpts in the container", func(s *specs.Spec) {
+			s.Process.Terminal = true
+			s.Mounts = []specs.Mount{{Type: "tmpfs", Destination: "/data"}}
+		}, func(f *Facts) { f.Inside["/dev/pts/ptmx"] = File{Kind: Absent} }, "/process/terminal", Refused, ErrAbsent, "devpts"},
 		{"no 32-bit programs", func(s *specs.Spec) { s.Linux.Personality = &specs.LinuxPersonality{Domain: specs.PerLinux32} }, func(f *Facts) { f.Compat32 = false }, "/linux/personality/domain", Changed, ErrKernel, ""},
 		{"LINUX32 refused", func(s *specs.Spec) { s.Linux.Personality = &specs.LinuxPersonality{Domain: specs.PerLinux32} }, func(f *Facts) {
 			f.Compat32, f.Arch = false, "arm64"
@@ -141,6 +145,10 @@ func mountRows() []row {
 		{"group that is not mapped here", mounted(specs.Mount{Type: "devpts", Destination: "/data", Options: []string{"gid=5"}}), func(f *Facts) {
 			f.GIDs = []Range{{0, 0}}
 		}, "/mounts/0/options/0", Refused, ErrRange, "gid=5"},
+		{"overlay in a user namespace", func(s *specs.Spec) {
+			mounted(overlay)(s)
+			userns(s, 100000, 65536)
+		}, func(f *Facts) { f.Kernel = [2]int{5, 10} }, "/mounts/0/type", Refused, ErrKernel, "5.11"},
 		{"proc covered", func(s *specs.Spec) {
 			userns(s, 100000, 65536)
 			s.Mounts = []specs.Mount{{Type: "proc", Destination: "/proc"}}
@@ -296,6 +304,13 @@ func programRows() []row {
 			runs(Program{Script: true, Loader: "/bin/perl"})(f)
 			f.Inside["/bin/perl"] = File{Kind: Regular, Mode: 0o755, Program: &Program{ELF: true, Machine: 40, Bits: 32}}
 		}, at, Refused, ErrAbsent, "for arm"},
+		{"program of another user", func(s *specs.Spec) {
+			s.Process.Args, s.Process.User.UID = []string{"/bin/sh"}, 1000
+		}, program(File{Kind: Regular, Mode: 0o700}), at, Refused, ErrKind, "for user 1000 (mode 0700 of 0:0)"},
+		{"program of another group", func(s *specs.Spec) {
+			s.Process.Args, s.Process.User.UID, s.Process.User.GID = []string{"/bin/sh"}, 1000, 1000
+		}, program(File{Kind: Regular, Mode: 0o755 &^ 0o010, Owner: [2]uint32{0, 1000}}), at, Refused, ErrKind, "for user 1000"},
+		{"program of an id that is not mapped", func(s *specs.Spec) { s.Process.Args = []string{"/bin/sh"}; userns(s, 100000, 10) }, program(File{Kind: Regular, Mode: 0o700}), at, Refused, ErrKind, "for user 0"},
 		{"text", func(s *specs.Spec) { s.Process.Args = []string{"/bin/sh"} }, runs(Program{Head: []byte("hello")}), at, Refused, ErrKind, "no program"},
 		{"no hook", hook, hooked(File{Kind: Absent}), "/hooks/createRuntime/0/path", Refused, ErrAbsent, "/hook"},
 		{"hook that is not executable", hook, hooked(File{Kind: Regular, Mode: 0o644}), "/hooks/createRuntime/0/path", Refused, ErrKind, "/hook"},

@@ -40,6 +40,9 @@ func wanted(s *specs.Spec, dir string) (files, inside []string) {
 	for _, p := range candidates(s.Process) {
 		within(p)
 	}
+	if s.Process != nil && s.Process.Terminal {
+		within("/dev/pts/ptmx")
+	}
 	if s.Hooks != nil {
 		for _, set := range hookSets(s.Hooks) {
 			for _, h := range set.hooks {
