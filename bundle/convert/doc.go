@@ -22,6 +22,8 @@
 //     supplies what only it has (VolumeDir, ImageDir, OverlayDir, MountsOf, Chown).
 //   - Devices of the Container Device Interface (package bundle/cdi) are applied to a config that is whole, as podman does, and may
 //     replace what flags have set; --gpus N are the first N, as with Docker, where podman takes N for a name.
+//   - An init (package bundle/pid1, or a static program of the host) is two arguments and a mount of a file that the caller writes into the
+//     bundle. It is for the machine of the image; in an edit for that of the annotation org.opencontainers.image.architecture, else this one.
 //   - Hooks come from directories that the user names (HooksDirs), never from an image: its labels choose none (H-84).
 //   - The version claimed is the lowest that the fields need (bundle.MinVersion): "1.0.2", or
 //     "1.1.0" with the default seccomp profile, whose errnoRet came with that version.

@@ -13,7 +13,8 @@ import (
 )
 
 // hooksDirs adds the hooks of HooksDirs that fit the container. Annotations count that the user has set, not labels of the image: an
-// image must not choose what runs on the host (H-84). The command is the program that was asked for, also with an init before it.
+// image must not choose what runs on the host (H-84). hasBindMounts means what oci-hooks(5) says, directories of the host and volumes; podman
+// adds such hooks for a tmpfs too. The command is the program that was asked for, also with an init before it.
 func (c *conversion) hooksDirs() error {
 	user, err := c.userAnnotations()
 	if err != nil {
