@@ -105,7 +105,7 @@ func TestBundle_every_kind(t *testing.T) {
 	t.Parallel()
 	needRoot(t)
 	needTools(t, "umoci", "skopeo", "runc", "crun", "jq")
-	kinds := imageKinds(t)
+	kinds := append(imageKinds(t), flagKinds()...)
 	if len(kinds) < 20 {
 		t.Errorf("%d images", len(kinds))
 	}
