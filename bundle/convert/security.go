@@ -2,8 +2,6 @@ package convert
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -12,6 +10,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/oci-pipeline/oci/bundle"
+	"github.com/oci-pipeline/oci/bundle/internal/regular"
 	"github.com/oci-pipeline/oci/conformance/spec"
 )
 
@@ -174,21 +173,9 @@ func (s *securityOptions) setMask(value, name, v string) error {
 }
 
 func readProfile(name string) (string, error) {
-	fi, err := os.Stat(name)
+	body, err := regular.Read(name, maxProfile)
 	if err != nil {
-		return "", err
-	}
-	if !fi.Mode().IsRegular() {
-		return "", &os.PathError{Op: "open", Path: name, Err: errNotRegular}
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	body, err := io.ReadAll(io.LimitReader(f, maxProfile+1))
-	if err == nil && len(body) > maxProfile {
-		err = fmt.Errorf("%s is larger than %d bytes", name, maxProfile)
+		err = fmt.Errorf("%s: %w", name, err)
 	}
 	return string(body), err
 }
