@@ -1,7 +1,9 @@
 package convert
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strconv"
@@ -174,8 +176,8 @@ func (s *securityOptions) setMask(value, name, v string) error {
 
 func readProfile(name string) (string, error) {
 	body, err := regular.Read(name, maxProfile)
-	if err != nil {
-		err = fmt.Errorf("%s: %w", name, err)
+	if path := (*fs.PathError)(nil); err != nil && !errors.As(err, &path) {
+		err = &fs.PathError{Op: "read", Path: name, Err: err}
 	}
 	return string(body), err
 }
