@@ -59,9 +59,20 @@ func (c *conversion) cdi() error {
 	if err != nil || len(flags) == 0 {
 		return err
 	}
+	var rules int
+	if r := c.spec.Linux.Resources; r != nil {
+		rules = len(r.Devices)
+	}
 	pointers, err := edits.Apply(c.spec, !c.o.Rootless)
 	if err != nil {
 		return &UsageError{Flag: flags[0], Value: strings.Join(slices.Concat(c.o.Devices, c.o.GPUs), " "), Err: err}
+	}
+	if r := c.spec.Linux.Resources; r != nil {
+		added := slices.Clone(r.Devices[rules:])
+		r.Devices = r.Devices[:rules]
+		for _, rule := range added {
+			c.allow(rule) // once: an edit may ask again
+		}
 	}
 	for _, pointer := range pointers {
 		c.mark(pointer, strings.Join(flags, " or "))

@@ -92,8 +92,10 @@ func TestCDIEdit(t *testing.T) {
 	s := bundle.DefaultSpec()
 	s.Linux.Resources = nil
 	o := Options{Host: testHost(), Devices: []string{"v.com/c=d"}, CDISpecDirs: []string{cdiDir(t)}}
-	if err := Edit(s, nil, o); err != nil {
-		t.Fatal(err)
+	for range 2 { // the second time changes nothing
+		if err := Edit(s, nil, o); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if len(s.Linux.Devices) != 1 || len(s.Linux.Resources.Devices) != 1 || s.Process.Env[0] != "PATH=/v" {
 		t.Errorf("got %+v", s.Linux)
