@@ -109,7 +109,7 @@ type Resctrl struct {
 	Info            map[string]bool // the resources: "L3", "MB", "L3_MON"
 }
 
-// Range is the numbers from First to Last.
+// Range is the numbers from First to Last. Lists of them are in order, and none touches the next.
 type Range struct{ First, Last uint64 }
 
 // Filesystem is a type that can be mounted.

@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"fmt"
+	"path"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -55,9 +56,27 @@ func Judge(s *specs.Spec, facts Facts) []Finding {
 	if s == nil {
 		return nil
 	}
-	j := &judge{Facts: facts, s: s, linux: s.Linux}
+	j := &judge{Facts: facts, s: s, linux: s.Linux, kinds: map[specs.LinuxNamespaceType]specs.LinuxNamespace{}, covers: map[string]int{}}
 	if j.linux == nil {
 		j.linux = &specs.Linux{}
+	}
+	for _, n := range j.linux.Namespaces {
+		if _, twice := j.kinds[n.Type]; !twice {
+			j.kinds[n.Type] = n
+		}
+	}
+	j.uids, j.gids = facts.UIDs, facts.GIDs
+	if n, ok := j.namespace(specs.UserNamespace); ok && n.Path == "" {
+		j.uids, j.gids = insides(j.linux.UIDMappings), insides(j.linux.GIDMappings)
+	} else if ok {
+		j.uids, j.gids = nil, nil // those of the namespace that is joined are not known
+	}
+	for i, m := range s.Mounts {
+		at := path.Clean("/" + m.Destination)
+		if _, twice := j.covers[at]; !twice {
+			j.covers[at] = i
+		}
+		j.devBound = j.devBound || at == "/dev" && isBind(m)
 	}
 	for _, check := range []func(*judge){
 		(*judge).root, (*judge).program, (*judge).terminal, (*judge).user, (*judge).capabilities, (*judge).rlimits,
@@ -77,6 +96,12 @@ type judge struct {
 	s     *specs.Spec
 	linux *specs.Linux
 	found []Finding
+
+	kinds    map[specs.LinuxNamespaceType]specs.LinuxNamespace // the first of each type
+	covers   map[string]int                                    // the first mount at each place
+	devBound bool                                              // /dev is one of the host
+
+	uids, gids []Range // that the container has; nil: unknown
 }
 
 func (j *judge) add(pointer string, effect Effect, hint string, kind error, format string, args ...any) {
@@ -97,12 +122,8 @@ func (j *judge) change(pointer, hint string, kind error, format string, args ...
 
 // namespace gives the entry of a type, and whether the container has one, new or joined.
 func (j *judge) namespace(t specs.LinuxNamespaceType) (specs.LinuxNamespace, bool) {
-	for _, n := range j.linux.Namespaces {
-		if n.Type == t {
-			return n, true
-		}
-	}
-	return specs.LinuxNamespace{}, false
+	n, ok := j.kinds[t]
+	return n, ok
 }
 
 // fresh tells whether the container gets a new namespace of that type.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -206,6 +207,31 @@ func TestJudge_bounded(t *testing.T) {
 	if n := len(Judge(s, facts())); n != maxFindings {
 		t.Errorf("%d findings", n)
 	}
+}
+
+// TestJudge_large: time grows with the config, and not with its square.
+func TestJudge_large(t *testing.T) {
+	const n = 20000
+	s := sound()
+	userns(s, 100000, 1)
+	s.Linux.Sysctl = map[string]string{}
+	facts := facts()
+	for i := range uint32(n) {
+		name := strconv.Itoa(int(i))
+		s.Mounts = append(s.Mounts, specs.Mount{Type: "tmpfs", Destination: "/data/" + name})
+		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: "time"})
+		s.Linux.Sysctl["net.ipv4.conf."+name+".x"] = ""
+		s.Linux.Devices = append(s.Linux.Devices, specs.LinuxDevice{Path: "/dev/" + name, Type: "c", Major: 1})
+		s.Linux.UIDMappings = append(s.Linux.UIDMappings, specs.LinuxIDMapping{ContainerID: 2 * i, HostID: 2 * i, Size: 1})
+		s.Linux.GIDMappings = append(s.Linux.GIDMappings, specs.LinuxIDMapping{ContainerID: 2 * i, HostID: 2 * i, Size: 1})
+		s.Process.User.AdditionalGids = append(s.Process.User.AdditionalGids, 2*i)
+		facts.SubUIDs = append(facts.SubUIDs, Range{uint64(2 * i), uint64(2 * i)})
+	}
+	s.Process.ExecCPUAffinity = &specs.CPUAffinity{Initial: strings.Repeat("0,", 1<<20) + "0"}
+	wanted(s, "/b")
+	Judge(s, facts)
+	unprivileged(&facts)
+	Judge(s, facts)
 }
 
 // everything is a config in which each property is set that is judged.

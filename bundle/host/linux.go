@@ -158,12 +158,7 @@ func (j *judge) devices() {
 }
 
 // provided tells whether a device comes with the container's own terminals or from a mount over /dev.
-func (j *judge) provided(p string) bool {
-	if p == "/dev/ptmx" || p == "/dev/console" {
-		return true
-	}
-	return slices.ContainsFunc(j.s.Mounts, func(m specs.Mount) bool { return isBind(m) && strings.TrimSuffix(m.Destination, "/") == "/dev" })
-}
+func (j *judge) provided(p string) bool { return p == "/dev/ptmx" || p == "/dev/console" || j.devBound }
 
 // netDevices judges devices that are to be moved into the container.
 func (j *judge) netDevices() {

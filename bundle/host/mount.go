@@ -153,15 +153,21 @@ func (j *judge) placeable(pointer string, m specs.Mount, at File) {
 	}
 }
 
+// maxDepth is the number of names in a path above which nothing is said of it.
+const maxDepth = 64
+
 // inside gives what the root directory has at a place, if no mount before the one with the number before covers it; -1: any mount.
 func (j *judge) inside(p string, before int) (File, bool) {
 	p = path.Clean("/" + p)
-	for i, m := range j.s.Mounts {
-		if before >= 0 && i >= before {
-			break
-		}
-		if below(p, path.Clean("/"+m.Destination)) {
+	if len(p) > 4096 || strings.Count(p, "/") > maxDepth {
+		return File{}, false
+	}
+	for at := p; ; at = path.Dir(at) {
+		if i, ok := j.covers[at]; ok && (before < 0 || i < before) {
 			return File{}, false
+		}
+		if at == "/" {
+			break
 		}
 	}
 	f, ok := j.Inside[p]
@@ -265,10 +271,6 @@ func overlayDirs(option string) []string {
 
 // options judges the options that are the file system's.
 func (j *judge) options(pointer string, i int, m specs.Mount) {
-	uids, gids := j.UIDs, j.GIDs
-	if j.fresh(specs.UserNamespace) {
-		uids, gids = insides(j.linux.UIDMappings), insides(j.linux.GIDMappings)
-	}
 	for k, o := range m.Options {
 		at := pointer + "/options/" + strconv.Itoa(k)
 		if slices.Contains(j.OptionRefused[i], o) {
@@ -280,7 +282,7 @@ func (j *judge) options(pointer string, i int, m specs.Mount) {
 		if err != nil {
 			continue
 		}
-		switch have := map[string][]Range{"uid": uids, "gid": gids}[key]; {
+		switch have := map[string][]Range{"uid": j.uids, "gid": j.gids}[key]; {
 		case have != nil && !covered(have, Range{id, id}):
 			j.refuse(at, "an id that is mapped ("+ranges(have)+"), or leave it out", ErrRange, "%s of a user namespace that does not map %d", o, id)
 		}

@@ -137,17 +137,10 @@ func (j *judge) user() {
 	if p == nil {
 		return
 	}
-	uids, gids := j.UIDs, j.GIDs
-	if n, ok := j.namespace(specs.UserNamespace); ok {
-		uids, gids = insides(j.linux.UIDMappings), insides(j.linux.GIDMappings)
-		if n.Path != "" {
-			uids, gids = nil, nil // those of the namespace that is joined are not known
-		}
-	}
-	j.mappedID("/process/user/uid", "uidMappings", uids, p.User.UID)
-	j.mappedID("/process/user/gid", "gidMappings", gids, p.User.GID)
+	j.mappedID("/process/user/uid", "uidMappings", j.uids, p.User.UID)
+	j.mappedID("/process/user/gid", "gidMappings", j.gids, p.User.GID)
 	for i, g := range p.User.AdditionalGids {
-		j.mappedID("/process/user/additionalGids/"+strconv.Itoa(i), "gidMappings", gids, g)
+		j.mappedID("/process/user/additionalGids/"+strconv.Itoa(i), "gidMappings", j.gids, g)
 	}
 	single := j.fresh(specs.UserNamespace) && !j.holds(capSetgid) && len(j.linux.GIDMappings) == 1 && j.linux.GIDMappings[0].Size == 1
 	if len(p.User.AdditionalGids) > 0 && (j.SetgroupsDenied || single) {
@@ -169,7 +162,7 @@ func insides(maps []specs.LinuxIDMapping) []Range {
 			list = append(list, Range{uint64(m.ContainerID), uint64(m.ContainerID) + uint64(m.Size) - 1})
 		}
 	}
-	return list
+	return joined(list)
 }
 
 // timeOffsets judges the shifts of clocks: one below 0, or beyond half of what the kernel counts, is ERANGE (time_namespaces(7)).

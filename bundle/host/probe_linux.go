@@ -204,7 +204,7 @@ func mapRanges(text string) []Range {
 			list = append(list, Range{first, first + size - 1})
 		}
 	}
-	return list
+	return joined(list)
 }
 
 // subIDs reads the ranges of a user, who stands in the file by name or number.
@@ -229,7 +229,7 @@ func subIDs(name string, uid uint32) []Range {
 			list = append(list, Range{first, first + size - 1})
 		}
 	}
-	return list
+	return joined(list)
 }
 
 func onPath(name string) bool {

@@ -99,12 +99,12 @@ func TestSubIDs(t *testing.T) {
 }
 
 func TestRanges(t *testing.T) {
-	have := []Range{{10, 19}, {0, 4}, {5, 9}}
+	have := joined([]Range{{10, 19}, {0, 4}, {5, 9}, {30, 31}})
 	for _, c := range []struct {
 		want Range
 		all  bool
 		some bool
-	}{{Range{0, 19}, true, true}, {Range{3, 12}, true, true}, {Range{19, 20}, false, true}, {Range{20, 30}, false, false}} {
+	}{{Range{0, 19}, true, true}, {Range{3, 12}, true, true}, {Range{19, 20}, false, true}, {Range{20, 29}, false, false}, {Range{25, 40}, false, true}, {Range{32, 32}, false, false}} {
 		if covered(have, c.want) != c.all || touched(have, c.want) != c.some {
 			t.Errorf("%v", c.want)
 		}

@@ -27,6 +27,7 @@ func (f *Facts) filesystems(s *specs.Spec) {
 	f.Resctrl.Kernel = resctrl
 	f.OptionRefused = map[int][]string{}
 	var modules *string
+	left := maxOptions
 	for i, m := range s.Mounts {
 		if isBind(m) || isRemount(m) || m.Type == "" {
 			continue
@@ -40,8 +41,8 @@ func (f *Facts) filesystems(s *specs.Spec) {
 				f.Filesystems[m.Type] = Filesystem{Module: true}
 			}
 		}
-		if i < maxFindings {
-			f.OptionRefused[i] = refusedOptions(m)
+		if refused := refusedOptions(m, &left); refused != nil {
+			f.OptionRefused[i] = refused
 		}
 	}
 }
@@ -55,9 +56,12 @@ func loadable() string {
 	return "\n" + read("/lib/modules/"+unix.ByteSliceToString(u.Release[:])+"/modules.alias")
 }
 
+// maxOptions bounds how many options are asked about.
+const maxOptions = 1000
+
 // refusedOptions offers the options to the file system without mounting it (fsopen(2)). Only types are asked that are there always and for
 // which an option is but parsed.
-func refusedOptions(m specs.Mount) []string {
+func refusedOptions(m specs.Mount, left *int) []string {
 	switch m.Type {
 	case "tmpfs", "proc", "sysfs", "devpts", "mqueue", "overlay":
 	default:
@@ -66,9 +70,10 @@ func refusedOptions(m specs.Mount) []string {
 	var list []string
 	for _, o := range m.Options {
 		key, value, assigned := strings.Cut(o, "=")
-		if kernelOption(o) || key == "" || len(value) > 255 || len(list) > 16 {
-			continue
+		if kernelOption(o) || key == "" || len(value) > 255 || *left <= 0 || strings.HasPrefix(value, "/") {
+			continue // of a path, the file system would look at it, and might wait
 		}
+		*left--
 		fd, err := unix.Fsopen(m.Type, unix.FSOPEN_CLOEXEC)
 		if err != nil {
 			return nil // not permitted, or not known

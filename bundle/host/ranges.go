@@ -7,26 +7,39 @@ import (
 	"strings"
 )
 
-// covered tells whether all of want lies in the ranges.
-func covered(have []Range, want Range) bool {
-	sorted := slices.SortedFunc(slices.Values(have), func(a, b Range) int { return cmp.Compare(a.First, b.First) })
-	for _, r := range sorted {
-		if want.First < r.First {
-			return false
-		}
-		if want.First <= r.Last {
-			if want.Last <= r.Last {
-				return true
-			}
-			want.First = r.Last + 1
+// joined sorts ranges, and makes one of those that touch.
+func joined(list []Range) []Range {
+	slices.SortFunc(list, func(a, b Range) int { return cmp.Compare(a.First, b.First) })
+	out := list[:0]
+	for _, r := range list {
+		if n := len(out); n > 0 && r.First <= out[n-1].Last+1 {
+			out[n-1].Last = max(out[n-1].Last, r.Last)
+		} else {
+			out = append(out, r)
 		}
 	}
-	return false
+	return out
+}
+
+// at gives the first range that ends at n or later.
+func at(have []Range, n uint64) (Range, bool) {
+	i, _ := slices.BinarySearchFunc(have, n, func(r Range, n uint64) int { return cmp.Compare(r.Last, n) })
+	if i == len(have) {
+		return Range{}, false
+	}
+	return have[i], true
+}
+
+// covered tells whether all of want lies in the ranges.
+func covered(have []Range, want Range) bool {
+	r, ok := at(have, want.First)
+	return ok && r.First <= want.First && want.Last <= r.Last
 }
 
 // touched tells whether a part of want lies in the ranges.
 func touched(have []Range, want Range) bool {
-	return slices.ContainsFunc(have, func(r Range) bool { return want.First <= r.Last && r.First <= want.Last })
+	r, ok := at(have, want.First)
+	return ok && r.First <= want.Last
 }
 
 // ranges writes a list as cpuset(7) does, the first of many.
@@ -51,9 +64,15 @@ func ranges(list []Range) string {
 	return b.String()
 }
 
+// maxList is the length of the longest list that is read: one of 8192 processors, each by itself, has 40 KiB.
+const maxList = 64 << 10
+
 // parseRanges reads a list such as "0-3,7". What is no list is none.
 func parseRanges(text string) ([]Range, bool) {
 	list := []Range{}
+	if len(text) > maxList {
+		return nil, false
+	}
 	for part := range strings.SplitSeq(strings.TrimSpace(text), ",") {
 		if part = strings.TrimSpace(part); part == "" {
 			continue
@@ -69,7 +88,7 @@ func parseRanges(text string) ([]Range, bool) {
 		}
 		list = append(list, Range{a, b})
 	}
-	return list, true
+	return joined(list), true
 }
 
 // numbered judges a list of processors or memory nodes: what is asked for, what there is.
