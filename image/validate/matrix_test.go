@@ -265,3 +265,21 @@ func layerClauses() map[string]spec.Clause {
 		"IS-T22": spec.LayerHostXattr,
 	}
 }
+
+// BenchmarkDocument: a manifest of 20 layers, and a config with as many.
+func BenchmarkDocument(b *testing.B) {
+	layers := make([][]memberRecipe, 20)
+	for i := range layers {
+		layers[i] = []memberRecipe{{Name: strings.Repeat("a", i+1)}}
+	}
+	made := recipe{Layers: layers}.build(b)
+	manifest, config := made.files["blobs/sha256/"+made.hex["manifest"]], made.files["blobs/sha256/"+made.hex["config"]]
+	b.SetBytes(int64(len(manifest) + len(config)))
+	for b.Loop() {
+		for _, raw := range []string{manifest, config} {
+			if r, known := Document([]byte(raw), ""); !known || len(r.Problems) > 0 {
+				b.Fatal(texts(r))
+			}
+		}
+	}
+}
