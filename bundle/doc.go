@@ -16,6 +16,8 @@
 // problem of level MUST is found exactly where Load refuses; testdata/validate/matrix.json has for each
 // clause an example that breaks it and one that keeps it.
 //
+// None of them asks the machine: bundle/host tells what this kernel and its user cannot do with a config.
+//
 // Write replaces config.json by rename, so that a reader sees the old file or the new one. There
 // is no fsync: after a power failure a bundle is made again from its image.
 //
