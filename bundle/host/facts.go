@@ -138,6 +138,7 @@ const (
 // File is what lies at a path, links followed.
 type File struct {
 	Kind   Kind
+	Real   string    // of a path in the root directory: where links lead, as a path in it; "" if that is not known
 	Mode   uint32    // permissions
 	Owner  [2]uint32 // user and group, as the caller sees them
 	Device [2]uint32

@@ -44,7 +44,7 @@ func facts() Facts {
 		},
 		Monotonic: 100 * time.Second, Boottime: 200 * time.Second,
 		Filesystems: map[string]Filesystem{
-			"proc": {}, "sysfs": {}, "tmpfs": {}, "devpts": {}, "mqueue": {}, "overlay": {}, "cgroup": {}, "cgroup2": {}, "ext4": {Device: true}, "hugetlbfs": {},
+			"proc": {}, "sysfs": {}, "tmpfs": {}, "devpts": {}, "mqueue": {}, "overlay": {}, "cgroup": {}, "cgroup2": {}, "ext4": {Device: true}, "hugetlbfs": {}, "fuse": {},
 		},
 		CPUs: []Range{{0, 3}}, Nodes: []Range{{0, 0}}, NrOpen: 1 << 20, Compat32: true,
 		Majors: map[string]map[int64]bool{"c": {1: true, 10: true}, "b": {8: true}},
@@ -159,6 +159,10 @@ func TestJudge_always(t *testing.T) {
 			userns(s, 100000, 65536)
 			s.Mounts = []specs.Mount{{Type: "hugetlbfs", Destination: "/data"}}
 		}, pointer: "/mounts/0/type", kind: ErrPrivilege},
+		{name: "disk in a user namespace", config: func(s *specs.Spec) {
+			userns(s, 100000, 65536)
+			s.Mounts = []specs.Mount{{Type: "ext4", Source: "/dev/sda", Destination: "/data"}}
+		}, pointer: "/mounts/0/type", kind: ErrPrivilege},
 		{name: "group of devpts that is not mapped", config: func(s *specs.Spec) {
 			userns(s, 1000, 1)
 			s.Mounts = []specs.Mount{{Type: "devpts", Destination: "/data", Options: []string{"gid=5"}}}
@@ -195,6 +199,21 @@ func TestJudge_unknown(t *testing.T) {
 	}
 	if Judge(nil, Facts{}) != nil {
 		t.Error("a finding without a config")
+	}
+}
+
+// TestJudge_links: what a link of the root directory leads into a mount is not judged by what the mount covers.
+func TestJudge_links(t *testing.T) {
+	s, f := sound(), facts()
+	s.Process.Args = []string{"/bin/sh"}
+	s.Mounts = []specs.Mount{{Type: "bind", Source: "/src", Destination: "/usr"}}
+	f.Inside["/bin/sh"] = File{Kind: Absent, Real: "/usr/bin/sh"}
+	if found := Judge(s, f); len(found) > 0 {
+		t.Errorf("the mount may have it: %v", found)
+	}
+	s.Mounts[0].Destination = "/opt"
+	if found := Judge(s, f); len(found) != 1 {
+		t.Errorf("nothing has it: %v", found)
 	}
 }
 

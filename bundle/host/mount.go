@@ -104,7 +104,7 @@ func (j *judge) idMap(pointer string, m specs.Mount) {
 	since, listed := mappable(fs)
 	switch {
 	case !isBind(m) || isRemount(m):
-	case !j.holds(capSysAdmin) || j.InUserNamespace:
+	case !j.holds(capSysAdmin), j.InUserNamespace && listed && fs != "tmpfs": // that may be the caller's own
 		j.refuse(pointer+"/options", "run as root, or give the files the ids that the container is to see", ErrPrivilege, "mapping the ids of a file system that is not the caller's own")
 	case listed && since == [2]int{}, listed && j.before(since[0], since[1]):
 		j.refuse(pointer+"/source", "a directory on ext4, xfs, btrfs or (Linux 6.3) tmpfs", ErrKernel, "mapped ids on %s", fs)
@@ -162,16 +162,23 @@ func (j *judge) inside(p string, before int) (File, bool) {
 	if len(p) > 4096 || strings.Count(p, "/") > maxDepth {
 		return File{}, false
 	}
+	f, ok := j.Inside[p]
+	if !ok || j.covered(p, before) || f.Real != "" && j.covered(f.Real, before) {
+		return File{}, false
+	}
+	return f, true
+}
+
+// covered tells whether a mount before the one with the number before lies at a path or above it.
+func (j *judge) covered(p string, before int) bool {
 	for at := p; ; at = path.Dir(at) {
 		if i, ok := j.covers[at]; ok && (before < 0 || i < before) {
-			return File{}, false
+			return true
 		}
-		if at == "/" {
-			break
+		if at == "/" || at == "." {
+			return false
 		}
 	}
-	f, ok := j.Inside[p]
-	return f, ok
 }
 
 // below tells whether p is dir or lies in it.
@@ -182,7 +189,7 @@ func below(p, dir string) bool {
 
 // filesystem judges a new mount of a file system.
 func (j *judge) filesystem(pointer string, i int, m specs.Mount) {
-	fs, ok := j.Filesystems[m.Type]
+	fs, ok := j.Filesystems[baseType(m.Type)]
 	switch owner, why := j.ownerOf(m.Type); {
 	case m.Type == "cgroup" || m.Type == "cgroup2":
 		j.cgroupMount(pointer, m)
@@ -194,7 +201,7 @@ func (j *judge) filesystem(pointer string, i int, m specs.Mount) {
 		j.change(pointer, "a namespace of type "+string(owner)+" without path, or a read-only bind mount of /sys", ErrPrivilege, "a sysfs %s (some runtimes show the host's instead)", why)
 	case owner != "":
 		j.refuse(pointer, "a namespace of type "+string(owner)+" without path, or a bind mount", ErrPrivilege, "a file system %s %s", m.Type, why)
-	case j.mapped() && !userMountable(m.Type):
+	case j.mapped() && (fs.Device || rootMountable(m.Type)):
 		j.refuse(pointer+"/type", "a bind mount of what is mounted on the host", ErrPrivilege, "mounting %s in a user namespace", m.Type)
 	case m.Type == "overlay" && j.mapped() && j.before(5, 11):
 		j.refuse(pointer+"/type", "a bind mount of an overlay of the host, or fuse-overlayfs", ErrKernel, "overlay in a user namespace, of Linux 5.11")
@@ -225,9 +232,20 @@ func (j *judge) ownerOf(fs string) (specs.LinuxNamespaceType, string) {
 	return owner, "that shows a " + string(owner) + " namespace which the container's user namespace does not own"
 }
 
-// userMountable are the types that may be mounted in a user namespace (FS_USERNS_MOUNT).
-func userMountable(fs string) bool {
-	return slices.Contains([]string{"proc", "sysfs", "tmpfs", "ramfs", "devpts", "mqueue", "overlay", "fuse", "bpf", "binder", "binfmt_misc"}, fs)
+// baseType is the type that the kernel knows: those of FUSE have one of their own after a dot.
+func baseType(fs string) string {
+	if base, _, ok := strings.Cut(fs, "."); ok && (base == "fuse" || base == "fuseblk") {
+		return base
+	}
+	return fs
+}
+
+// rootMountable are the types without a device that only the machine's first user namespace may mount (they lack FS_USERNS_MOUNT).
+func rootMountable(fs string) bool {
+	return slices.Contains([]string{
+		"hugetlbfs", "debugfs", "tracefs", "securityfs", "devtmpfs", "pstore", "efivarfs", "configfs", "resctrl", "fusectl", "nfs", "nfs4", "cifs",
+		"smb3", "9p", "ceph", "virtiofs",
+	}, fs)
 }
 
 // disk judges the source of a file system that lies on a block device.

@@ -203,16 +203,47 @@ func describe(fd int) (File, unix.Stat_t) {
 	return f, st
 }
 
-// insideFile looks at a path in the root directory; links are followed there as the container would.
-func insideFile(root int, p string, program bool) File {
-	fd, err := unix.Openat2(root, strings.TrimPrefix(p, "/"), &unix.OpenHow{
+// openInside opens a path in the root directory for looking at it.
+func openInside(root int, p string) (int, error) {
+	if p == "/" {
+		return unix.Openat(root, ".", unix.O_PATH|unix.O_CLOEXEC, 0)
+	}
+	return unix.Openat2(root, strings.TrimPrefix(p, "/"), &unix.OpenHow{
 		Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
 	})
-	if p == "/" {
-		fd, err = unix.Openat(root, ".", unix.O_PATH|unix.O_CLOEXEC, 0)
+}
+
+// realPath gives where an open file is in the root directory, as procfs shows it.
+func realPath(root, fd int) string {
+	var top, at [4096]byte
+	n, err := unix.Readlink("/proc/self/fd/"+strconv.Itoa(root), top[:])
+	m, e := unix.Readlink("/proc/self/fd/"+strconv.Itoa(fd), at[:])
+	if err != nil || e != nil || n == len(top) || m == len(at) {
+		return ""
 	}
+	rest, ok := strings.CutPrefix(string(at[:m]), strings.TrimSuffix(string(top[:n]), "/"))
+	switch {
+	case ok && rest == "":
+		return "/"
+	case ok && rest[0] == '/':
+		return rest
+	}
+	return ""
+}
+
+// insideFile looks at a path in the root directory; links are followed there as the container would.
+func insideFile(root int, p string, program bool) File {
+	fd, err := openInside(root, p)
 	if err != nil {
 		f := failed(err)
+		if f.Kind == Absent && p != "/" {
+			if up, err := openInside(root, path.Dir(p)); err == nil {
+				if real := realPath(root, up); real != "" {
+					f.Real = path.Join(real, path.Base(p))
+				}
+				unix.Close(up)
+			}
+		}
 		var fs unix.Statfs_t
 		if f.Kind == Absent && unix.Fstatfs(root, &fs) == nil {
 			f.Frozen = fs.Flags&unix.ST_RDONLY != 0
@@ -221,6 +252,7 @@ func insideFile(root int, p string, program bool) File {
 	}
 	defer unix.Close(fd)
 	f, _ := describe(fd)
+	f.Real = realPath(root, fd)
 	if program && f.Kind == Regular && f.Mode&0o111 != 0 {
 		f.Program = readProgram(fd)
 	}

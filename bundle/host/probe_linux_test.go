@@ -135,6 +135,26 @@ func TestFacts_files_hang(t *testing.T) {
 	}
 }
 
+func TestInsideFile_real(t *testing.T) {
+	dir := t.TempDir()
+	if err := errors.Join(os.MkdirAll(dir+"/usr/bin", 0o755), os.Symlink("/usr/bin", dir+"/bin"), os.WriteFile(dir+"/usr/bin/sh", nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	root, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(root)
+	for p, want := range map[string]File{
+		"/bin/sh": {Kind: Regular, Real: "/usr/bin/sh"}, "/bin/none": {Kind: Absent, Real: "/usr/bin/none"}, "/": {Kind: Directory, Real: "/"},
+		"/none/none": {Kind: Absent}, "/bin/sh/x": {Kind: Absent, Real: "/usr/bin/sh/x"}, "/../bin": {Kind: Directory, Real: "/usr/bin"},
+	} {
+		if got := insideFile(root, p, false); got.Kind != want.Kind || got.Real != want.Real {
+			t.Errorf("%s: %s at %q, want %s at %q", p, got.Kind, got.Real, want.Kind, want.Real)
+		}
+	}
+}
+
 // TestProbe_changesNothing: the root directory, the files that are named, and what is open are as before.
 func TestProbe_changesNothing(t *testing.T) {
 	dir := t.TempDir()

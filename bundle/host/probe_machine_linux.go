@@ -32,7 +32,7 @@ func (f *Facts) filesystems(s *specs.Spec) {
 		if isBind(m) || isRemount(m) || m.Type == "" {
 			continue
 		}
-		if _, ok := f.Filesystems[m.Type]; !ok && len(m.Type) < 64 && !strings.ContainsAny(m.Type, " \n") {
+		if _, ok := f.Filesystems[baseType(m.Type)]; !ok && len(m.Type) < 64 && !strings.ContainsAny(m.Type, " \n") {
 			if modules == nil {
 				text := loadable()
 				modules = &text

@@ -149,6 +149,7 @@ func mountRows() []row {
 			mounted(overlay)(s)
 			userns(s, 100000, 65536)
 		}, func(f *Facts) { f.Kernel = [2]int{5, 10} }, "/mounts/0/type", Refused, ErrKernel, "5.11"},
+		{"FUSE", mounted(specs.Mount{Type: "fuse.sshfs", Source: "x", Destination: "/data"}), func(f *Facts) { delete(f.Filesystems, "fuse") }, "/mounts/0/type", Refused, ErrKernel, "fuse.sshfs"},
 		{"proc covered", func(s *specs.Spec) {
 			userns(s, 100000, 65536)
 			s.Mounts = []specs.Mount{{Type: "proc", Destination: "/proc"}}
