@@ -144,16 +144,23 @@ func TestReadmeCommandsExist(t *testing.T) {
 	}
 	flag := regexp.MustCompile(`\s(--[a-z][a-z-]*)`)
 	help := map[string]string{}
-	for _, m := range regexp.MustCompile(`(?m)^\s*(?:\$ )?(?:bin/)?oci ([a-z]+)(.*)$`).FindAllStringSubmatch(codeBlocks(text), -1) {
-		verb := m[1]
+	ask := func(words ...string) string {
+		verb := strings.Join(words, " ")
 		if _, ok := help[verb]; !ok {
-			out, err := exec.Command(bin, verb, "--help").CombinedOutput()
+			out, err := exec.Command(bin, append(words, "--help")...).CombinedOutput()
 			if err != nil {
 				t.Errorf("README.md shows `oci %s`: %v\n%s", verb, err, out)
 			}
 			help[verb] = string(out)
 		}
-		for _, f := range flag.FindAllStringSubmatch(m[2], -1) {
+		return verb
+	}
+	for _, m := range regexp.MustCompile(`(?m)^\s*(?:\$ )?(?:bin/)?oci ([a-z]+)( [a-z]+)?(.*)$`).FindAllStringSubmatch(codeBlocks(text), -1) {
+		verb := ask(m[1])
+		if strings.Contains(help[verb], "Available Commands:") {
+			verb = ask(m[1], strings.TrimSpace(m[2]))
+		}
+		for _, f := range flag.FindAllStringSubmatch(m[3], -1) {
 			if !strings.Contains(help[verb], f[1]) {
 				t.Errorf("README.md shows `oci %s %s`: help has no such flag", verb, f[1])
 			}
