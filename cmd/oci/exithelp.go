@@ -19,7 +19,7 @@ func exitMeanings() []exitMeaning {
 		{"4", "denied: authentication or authorisation"},
 		{"5", "the registry limits the rate"},
 		{"6", "verification failed: a size, digest or DiffID does not match"},
-		{"7", "the image has no such platform"},
+		{"7", "the image has no such platform; `validate bundle --host`: this host cannot run it"},
 		{"8", "network, time-out, or a failure of the registry"},
 		{"9", "storage"},
 		{"10", "malformed or oversized content"},
