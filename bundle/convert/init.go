@@ -1,9 +1,7 @@
 package convert
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/oci-pipeline/oci/bundle/internal/program"
 	"github.com/oci-pipeline/oci/bundle/pid1"
 )
 
@@ -91,13 +90,6 @@ func (c *conversion) initSource() (string, error) {
 	return c.o.InitFile(program)
 }
 
-// Of an ELF header and of the entries of its program table: elf(5). Both widths have what is asked here.
-const (
-	elfHeader   = 64
-	maxSegments = 128
-	typeInterp  = 3
-)
-
 // checkStatic asks for an executable that needs nothing of the container's files: no interpreter and no dynamic linker.
 func checkStatic(file string) error {
 	f, err := os.OpenFile(file, os.O_RDONLY|nonblock, 0)
@@ -112,29 +104,20 @@ func checkStatic(file string) error {
 	if !info.Mode().IsRegular() || runtime.GOOS != "windows" && info.Mode()&0o111 == 0 {
 		return errors.New("not an executable file")
 	}
-	head := make([]byte, elfHeader)
-	if _, err := io.ReadFull(f, head); err != nil || !bytes.HasPrefix(head, []byte("\x7fELF")) || head[4] < 1 || head[4] > 2 || head[5] < 1 || head[5] > 2 {
+	head := make([]byte, 256)
+	n, err := f.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	p := program.Parse(head[:n], func(b []byte, at int64) bool {
+		_, err := f.ReadAt(b, at)
+		return err == nil
+	})
+	switch {
+	case !p.ELF || p.Torn:
 		return errors.New("not an ELF program")
-	}
-	var order binary.ByteOrder = binary.LittleEndian
-	if head[5] == 2 {
-		order = binary.BigEndian
-	}
-	table, size, count := int64(order.Uint32(head[28:])), order.Uint16(head[42:]), order.Uint16(head[44:])
-	if head[4] == 2 {
-		table, size, count = int64(order.Uint64(head[32:])), order.Uint16(head[54:]), order.Uint16(head[56:])
-	}
-	if size < 32 || count == 0 || count > maxSegments {
-		return errors.New("not an ELF program")
-	}
-	for i := range int64(count) {
-		var kind [4]byte
-		if _, err := f.ReadAt(kind[:], table+i*int64(size)); err != nil {
-			return fmt.Errorf("not an ELF program: %w", err)
-		}
-		if order.Uint32(kind[:]) == typeInterp {
-			return errors.New("it needs a dynamic linker, which the container may not have: an init is a static program")
-		}
+	case p.Loader != "":
+		return errors.New("it needs a dynamic linker, which the container may not have: an init is a static program")
 	}
 	return nil
 }

@@ -87,7 +87,7 @@ func TestInitRefused(t *testing.T) {
 	}
 	program := string(raw)
 	dynamic := []byte(program)
-	dynamic[64] = typeInterp
+	dynamic[64] = 3 // PT_INTERP
 	static := file("static", program, 0o755)
 	write := func([]byte) (string, error) { return "init", nil }
 	for name, tt := range map[string]struct {

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/oci-pipeline/oci/bundle/internal/program"
 )
 
 // Facts are what Judge knows of a machine and of the process that is to make the container. The zero value
@@ -152,15 +154,8 @@ type File struct {
 	Program *Program // of a regular file that is to be executed
 }
 
-// Program is what the kernel sees of a file that it is to execute.
-type Program struct {
-	Head    []byte // its beginning, for Format
-	ELF     bool
-	Bits    int    // 32 or 64
-	Machine uint16 // e_machine of ELF
-	Loader  string // interpreter of an ELF program or of a script; "" for none
-	Script  bool
-}
+// Program is how a file is executed.
+type Program = program.Program
 
 // Format is an enabled entry of binfmt_misc.
 type Format struct {
