@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/oci-pipeline/oci/conformance/mutant"
 	"github.com/oci-pipeline/oci/conformance/spec"
 )
 
@@ -82,30 +83,11 @@ func merged(t testing.TB, patch json.RawMessage) []byte {
 	if err := json.Unmarshal(patch, &change); err != nil {
 		t.Fatal(err)
 	}
-	out, err := json.Marshal(merge(base, change))
+	out, err := json.Marshal(mutant.Merge(base, change))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return out
-}
-
-func merge(base, patch any) any {
-	p, ok := patch.(map[string]any)
-	if !ok {
-		return patch
-	}
-	b, ok := base.(map[string]any)
-	if !ok {
-		b = map[string]any{}
-	}
-	for k, v := range p {
-		if v == "(absent)" {
-			delete(b, k)
-		} else {
-			b[k] = merge(b[k], v)
-		}
-	}
-	return b
 }
 
 // judged are the clauses of the ledger that a config.json can break.

@@ -2,7 +2,6 @@ package bundle
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -12,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/oci-pipeline/oci/conformance/mutant"
 )
 
 // specDir is where the module of runtime-spec lies, with its schema and the examples of that.
@@ -140,7 +141,7 @@ func TestJudgeSchema(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, changed := range mutations(t, dated(raw)) {
+		for _, changed := range mutant.Everywhere(t, dated(raw), 5, 3) {
 			try(changed)
 		}
 	}
@@ -152,60 +153,4 @@ var blanks = regexp.MustCompile(`\s+`)
 func short(raw []byte) string {
 	s := blanks.ReplaceAllString(string(raw), " ")
 	return s[:min(len(s), 1500)]
-}
-
-// mutations gives the document with each of its values replaced by others, and without it: every fourth
-// of those changes, as the schema is slow under the race detector.
-func mutations(t *testing.T, raw []byte) [][]byte {
-	t.Helper()
-	var doc any
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	if err := d.Decode(&doc); err != nil {
-		t.Fatal(err)
-	}
-	var out [][]byte
-	n := 0
-	keep := func() {
-		if n++; n%4 != 0 { // a value has 11 changes: the next one of its kind gets the others
-			return
-		}
-		b, err := json.Marshal(doc)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, b)
-	}
-	others := []any{nil, "", "x", -1, 1 << 40, 1.5, true, []any{}, []any{"x"}, map[string]any{}}
-	var walk func(v any)
-	walk = func(v any) {
-		switch v := v.(type) {
-		case map[string]any:
-			for _, k := range sortedKeys(v) {
-				old := v[k]
-				for _, o := range others {
-					v[k] = o
-					keep()
-				}
-				delete(v, k)
-				keep()
-				v[k] = old
-				walk(old)
-			}
-		case []any:
-			for i, old := range v {
-				if i > 2 { // lists have elements of one kind
-					break
-				}
-				for _, o := range others {
-					v[i] = o
-					keep()
-				}
-				v[i] = old
-				walk(old)
-			}
-		}
-	}
-	walk(doc)
-	return out
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/oci-pipeline/oci/conformance/mutant"
 	"github.com/oci-pipeline/oci/unpack/tartest"
 )
 
@@ -219,61 +220,10 @@ func patched(t testing.TB, base any, patch json.RawMessage) []byte {
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(merge(b, p)); err != nil {
+	if err := e.Encode(mutant.Merge(b, p)); err != nil {
 		t.Fatal(err)
 	}
 	return bytes.TrimSpace(out.Bytes())
-}
-
-func merge(base, patch any) any {
-	p, ok := patch.(map[string]any)
-	if !ok {
-		return patch
-	}
-	if list, ok := base.([]any); ok {
-		return mergeList(list, p)
-	}
-	b, ok := base.(map[string]any)
-	if !ok {
-		b = map[string]any{}
-	}
-	for k, v := range p {
-		if v == "(absent)" {
-			delete(b, k)
-		} else {
-			b[k] = merge(b[k], v)
-		}
-	}
-	return b
-}
-
-// mergeList changes the elements that the patch names by their numbers; one after the last is added, the first being its base.
-func mergeList(list []any, p map[string]any) []any {
-	list = slices.Clone(list)
-	for _, k := range slices.Sorted(maps.Keys(p)) {
-		i, err := strconv.Atoi(k)
-		if err != nil {
-			panic("a patch of an array has the key " + k)
-		}
-		if i >= len(list) {
-			list = append(list, merge(clone(list[0]), p[k]))
-			continue
-		}
-		list[i] = merge(list[i], p[k])
-	}
-	return list
-}
-
-func clone(v any) any {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	var out any
-	if err := json.Unmarshal(raw, &out); err != nil {
-		panic(err)
-	}
-	return out
 }
 
 // judged is the report of a layout that a recipe makes, by way of a tar in dir.

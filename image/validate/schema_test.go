@@ -2,16 +2,13 @@ package validate
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,6 +16,7 @@ import (
 	ispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/oci-pipeline/oci/conformance/mutant"
 	"github.com/oci-pipeline/oci/image"
 )
 
@@ -181,7 +179,7 @@ func TestSchema(t *testing.T) {
 		if e.bad || strings.Contains(e.text, "vnd.docker") {
 			continue
 		}
-		for _, raw := range mutations(t, []byte(e.text)) {
+		for _, raw := range mutant.Everywhere(t, []byte(e.text), 3, 2) {
 			doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
 			if err != nil {
 				t.Fatal(err)
@@ -199,59 +197,4 @@ func TestSchema(t *testing.T) {
 		t.Errorf("the schema refused %d of %d documents", refused, checked)
 	}
 	t.Logf("%d documents, %d refused by the schema", checked, refused)
-}
-
-// mutations gives the document, and with each of its values replaced by others, and without it: every third of those changes, as the schema is slow
-// under the race detector.
-func mutations(t *testing.T, raw []byte) [][]byte {
-	t.Helper()
-	var doc any
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	if err := d.Decode(&doc); err != nil {
-		t.Fatal(err)
-	}
-	out, n := [][]byte{raw}, 0
-	keep := func() {
-		if n++; n%3 != 0 { // a value has 13 changes: the next one of its kind gets the others
-			return
-		}
-		b, err := json.Marshal(doc)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, b)
-	}
-	others := []any{nil, "", "x", -1, 3, 1.5, true, []any{}, []any{"x"}, []any{1}, map[string]any{}, map[string]any{"x": 1}}
-	var walk func(v any)
-	walk = func(v any) {
-		switch v := v.(type) {
-		case map[string]any:
-			for _, k := range slices.Sorted(maps.Keys(v)) {
-				old := v[k]
-				for _, o := range others {
-					v[k] = o
-					keep()
-				}
-				delete(v, k)
-				keep()
-				v[k] = old
-				walk(old)
-			}
-		case []any:
-			for i, old := range v {
-				if i > 1 { // lists have elements of one kind
-					break
-				}
-				for _, o := range others {
-					v[i] = o
-					keep()
-				}
-				v[i] = old
-				walk(old)
-			}
-		}
-	}
-	walk(doc)
-	return out
 }
