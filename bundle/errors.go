@@ -35,7 +35,7 @@ type Error struct {
 
 // Error gives "op subject: why [clause]".
 func (e *Error) Error() string {
-	return e.Op + " " + e.Subject + ": " + e.Err.Error() + citation(e.Clause)
+	return e.Op + " " + e.Subject + ": " + e.Err.Error() + e.Clause.Citation()
 }
 
 // Unwrap gives the cause.
@@ -55,7 +55,7 @@ func (p *Problem) Error() string {
 	if at == "" {
 		at = "config.json"
 	}
-	return strings.ToValidUTF8(at, "?") + ": " + p.Err.Error() + citation(p.Clause)
+	return strings.ToValidUTF8(at, "?") + ": " + p.Err.Error() + p.Clause.Citation()
 }
 
 // Unwrap gives the cause.
@@ -96,18 +96,6 @@ func (ps Problems) Must() Problems {
 		}
 	}
 	return out
-}
-
-func citation(c spec.Clause) string {
-	if s := c.String(); s != "" {
-		return " [" + s + "]"
-	}
-	return ""
-}
-
-// escape gives a reference token of a JSON pointer: RFC 6901 section 3.
-func escape(token string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(token, "~", "~0"), "/", "~1")
 }
 
 func at(base string, index int, rest string) string {

@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/oci-pipeline/oci/bundle/internal/rawjson"
+	"github.com/oci-pipeline/oci/conformance/spec"
 )
 
 // Patch gives the text of a config in which what differs between before and after is as it is in after. All else stays as it was
@@ -219,7 +220,7 @@ func Remove(raw []byte, pointer string) ([]byte, error) {
 	}
 	tokens := strings.Split(pointer[1:], "/")
 	for i, t := range tokens {
-		tokens[i] = strings.ReplaceAll(strings.ReplaceAll(t, "~1", "/"), "~0", "~")
+		tokens[i] = spec.UnescapeToken(t)
 	}
 	out, ok, err := without("", rawjson.Value(bytes.TrimSpace(raw)), tokens)
 	switch {

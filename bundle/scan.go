@@ -356,7 +356,7 @@ func (s *scanner) pointer() string {
 	var b strings.Builder
 	for _, t := range s.path {
 		b.WriteByte('/')
-		b.WriteString(escape(t))
+		b.WriteString(spec.EscapeToken(t))
 	}
 	return b.String()
 }

@@ -85,7 +85,7 @@ func (r *report) hookAdvice() {
 func (r *report) annotationAdvice() {
 	for _, key := range sortedKeys(r.s.Annotations) {
 		if key != "" && !strings.Contains(key, ".") {
-			r.add("/annotations/"+escape(key), spec.AnnotationName, "a name such as com.example."+strings.ToValidUTF8(key, "?"), ErrInvalid, "%q is not in reverse domain notation", key)
+			r.add("/annotations/"+spec.EscapeToken(key), spec.AnnotationName, "a name such as com.example."+strings.ToValidUTF8(key, "?"), ErrInvalid, "%q is not in reverse domain notation", key)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package bundle
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -187,25 +186,5 @@ func minor(v string) ([2]uint64, bool) {
 
 func before(a, b [2]uint64) bool { return a[0] < b[0] || a[0] == b[0] && a[1] < b[1] }
 
-// byPointer orders problems as one reads: the members of a list by their number.
-func byPointer(a, b *Problem) int {
-	x, y := a.Pointer, b.Pointer
-	for {
-		var i, j string
-		i, x, _ = strings.Cut(x, "/")
-		j, y, _ = strings.Cut(y, "/")
-		m, errM := strconv.Atoi(i)
-		n, errN := strconv.Atoi(j)
-		switch {
-		case i == j && x == "" && y == "":
-			return 0
-		case i == j && (x == "" || y == ""):
-			return cmp.Compare(len(x), len(y))
-		case i == j:
-		case errM == nil && errN == nil && m != n:
-			return cmp.Compare(m, n)
-		default:
-			return strings.Compare(i, j)
-		}
-	}
-}
+// byPointer orders problems as one reads.
+func byPointer(a, b *Problem) int { return spec.ComparePointers(a.Pointer, b.Pointer) }

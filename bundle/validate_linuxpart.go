@@ -16,7 +16,7 @@ func (r *report) linuxMore() {
 		return
 	}
 	for _, name := range sortedKeys(l.NetDevices) {
-		pointer := "/linux/netDevices/" + escape(name)
+		pointer := "/linux/netDevices/" + spec.EscapeToken(name)
 		r.interfaceName(pointer, name)
 		if d := l.NetDevices[name]; d.Name != "" {
 			r.interfaceName(pointer+"/name", d.Name)
@@ -25,7 +25,7 @@ func (r *report) linuxMore() {
 	r.text("/linux/cgroupsPath", l.CgroupsPath)
 	r.text("/linux/mountLabel", l.MountLabel)
 	for _, key := range sortedKeys(l.Sysctl) {
-		r.text("/linux/sysctl/"+escape(key), key, l.Sysctl[key])
+		r.text("/linux/sysctl/"+spec.EscapeToken(key), key, l.Sysctl[key])
 	}
 	r.resourceRules(l.Resources)
 	r.intelRdt(l.IntelRdt)
@@ -159,7 +159,7 @@ func (r *report) sysctlAdvice(l *specs.Linux) {
 		case strings.HasPrefix(name, "user."):
 			need = specs.UserNamespace
 		}
-		switch pointer := "/linux/sysctl/" + escape(key); {
+		switch pointer := "/linux/sysctl/" + spec.EscapeToken(key); {
 		case need == "":
 			r.add(pointer, spec.LinuxSysctl, "a parameter of a namespace: net.*, fs.mqueue.*, kernel.shm*, kernel.msg*, kernel.sem", ErrInvalid, "%q belongs to the whole machine", key)
 		case !has(l, need):

@@ -58,10 +58,10 @@ func (r *report) namespaces(l *specs.Linux) {
 	r.mappings("/linux/gidMappings", l.GIDMappings, seen[specs.UserNamespace])
 	for _, clock := range sortedKeys(l.TimeOffsets) {
 		if n := l.TimeOffsets[clock].Nanosecs; n >= 1e9 { // time_namespaces(7): EINVAL
-			r.add("/linux/timeOffsets/"+escape(clock)+"/nanosecs", spec.BundleTimeOffsets, "at most 999999999, the rest as secs", ErrInvalid, "%d is more than a second", n)
+			r.add("/linux/timeOffsets/"+spec.EscapeToken(clock)+"/nanosecs", spec.BundleTimeOffsets, "at most 999999999, the rest as secs", ErrInvalid, "%d is more than a second", n)
 		}
 		if clock != "monotonic" && clock != "boottime" {
-			r.add("/linux/timeOffsets/"+escape(clock), spec.BundleTimeOffsets, "monotonic or boottime", ErrInvalid, "unknown clock %q", clock)
+			r.add("/linux/timeOffsets/"+spec.EscapeToken(clock), spec.BundleTimeOffsets, "monotonic or boottime", ErrInvalid, "unknown clock %q", clock)
 		}
 	}
 }
@@ -148,7 +148,7 @@ func (r *report) resources(res *specs.LinuxResources) {
 	for _, key := range sortedKeys(res.Unified) {
 		// The key becomes a file name in the container's cgroup.
 		if key == "" || strings.ContainsAny(key, "/\x00") || key == ".." || key == "." {
-			r.add("/linux/resources/unified/"+escape(key), spec.BundleResources, "the name of a file of cgroup v2", ErrInvalid, "%q is no file name", key)
+			r.add("/linux/resources/unified/"+spec.EscapeToken(key), spec.BundleResources, "the name of a file of cgroup v2", ErrInvalid, "%q is no file name", key)
 		}
 	}
 }

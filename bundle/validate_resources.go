@@ -33,7 +33,7 @@ func (r *report) resourceRules(res *specs.LinuxResources) {
 	}
 	for _, device := range sortedKeys(res.Rdma) {
 		if d := res.Rdma[device]; d.HcaHandles == nil && d.HcaObjects == nil {
-			r.add(resourcesAt+"/rdma/"+escape(device), spec.LinuxRdma, "hcaHandles or hcaObjects", ErrMissing, "")
+			r.add(resourcesAt+"/rdma/"+spec.EscapeToken(device), spec.LinuxRdma, "hcaHandles or hcaObjects", ErrMissing, "")
 		}
 	}
 	if b := res.BlockIO; b != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/oci-pipeline/oci/bundle/hooks"
 	"github.com/oci-pipeline/oci/bundle/origin"
+	"github.com/oci-pipeline/oci/conformance/spec"
 )
 
 // Apply makes the changes in a config and gives the JSON pointers of what it set. Without rules no cgroup rules are added for the nodes: right
@@ -134,7 +135,7 @@ func (a *applier) netDevices(devices []*cdispec.LinuxNetDevice) {
 			l.NetDevices = map[string]specs.LinuxNetDevice{}
 		}
 		l.NetDevices[d.HostInterfaceName] = specs.LinuxNetDevice{Name: d.Name}
-		a.set("/linux/netDevices/" + origin.Escape(d.HostInterfaceName))
+		a.set("/linux/netDevices/" + spec.EscapeToken(d.HostInterfaceName))
 	}
 }
 

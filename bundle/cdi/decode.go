@@ -14,6 +14,7 @@ import (
 	"github.com/oci-pipeline/oci/bundle/internal/rawjson"
 	"github.com/oci-pipeline/oci/bundle/origin"
 	"github.com/oci-pipeline/oci/bundle/yaml"
+	"github.com/oci-pipeline/oci/conformance/spec"
 )
 
 // MaxFile is the longest file that is read: 4 MiB. A file for eight GPUs with all their libraries has some 100 KiB.
@@ -71,7 +72,7 @@ func known(v rawjson.Value, t reflect.Type, pointer string) error {
 		names = properties(t)
 	}
 	for _, m := range members {
-		inner, at := t, pointer+"/"+origin.Escape(m.Key)
+		inner, at := t, pointer+"/"+spec.EscapeToken(m.Key)
 		switch t.Kind() {
 		case reflect.Struct:
 			var ok bool

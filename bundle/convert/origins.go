@@ -11,6 +11,7 @@ import (
 
 	"github.com/oci-pipeline/oci/bundle"
 	"github.com/oci-pipeline/oci/bundle/origin"
+	"github.com/oci-pipeline/oci/conformance/spec"
 )
 
 // SpecWithOrigins is Spec that also says where the values come from. What has no mark is a default. Values of flags are not
@@ -135,7 +136,7 @@ func (m *marks) annotations() {
 		return slices.ContainsFunc(list, func(v string) bool { k, _, _ := strings.Cut(v, "="); return k == key })
 	}
 	for key := range c.spec.Annotations {
-		at := "/annotations/" + origin.Escape(key)
+		at := "/annotations/" + spec.EscapeToken(key)
 		_, label := c.img.Config.Labels[key]
 		switch {
 		case given(c.o.Annotations, key):
@@ -314,7 +315,7 @@ func (m *marks) kernel() {
 			name, _, _ := strings.Cut(v, "=")
 			return strings.ReplaceAll(name, "/", ".") == key
 		})
-		m.either("/linux/sysctl/"+origin.Escape(key), "--sysctl", given)
+		m.either("/linux/sysctl/"+spec.EscapeToken(key), "--sysctl", given)
 	}
 	s, _ := parseSecurity(c.o.SecurityOpts)
 	switch {

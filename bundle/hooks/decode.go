@@ -12,7 +12,6 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/oci-pipeline/oci/bundle"
-	"github.com/oci-pipeline/oci/bundle/origin"
 	"github.com/oci-pipeline/oci/conformance/spec"
 )
 
@@ -101,7 +100,7 @@ func decode100(raw []byte) (h Hook, err error) {
 		return h, err
 	}
 	for key, value := range v.When.Annotations {
-		at := "/when/annotations/" + origin.Escape(key)
+		at := "/when/annotations/" + spec.EscapeToken(key)
 		if err := errors.Join(checkPattern(at, key), checkPattern(at, value)); err != nil {
 			return h, err
 		}

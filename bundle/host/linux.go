@@ -8,7 +8,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
-	"github.com/oci-pipeline/oci/bundle/origin"
+	"github.com/oci-pipeline/oci/conformance/spec"
 )
 
 // seccomp judges a profile by what seccomp(2) says of actions and flags.
@@ -76,7 +76,7 @@ func ownArch(arch string, a specs.Arch) bool {
 // sysctls judges parameters: that they are there, and belong to a namespace that is the container's.
 func (j *judge) sysctls() {
 	for _, key := range slices.Sorted(maps.Keys(j.linux.Sysctl)) {
-		pointer := "/linux/sysctl/" + origin.Escape(key)
+		pointer := "/linux/sysctl/" + spec.EscapeToken(key)
 		name := sysctlPath(key)
 		there, known := j.Sysctls[key]
 		need := owner(name)
@@ -163,7 +163,7 @@ func (j *judge) provided(p string) bool { return p == "/dev/ptmx" || p == "/dev/
 // netDevices judges devices that are to be moved into the container.
 func (j *judge) netDevices() {
 	for _, name := range slices.Sorted(maps.Keys(j.linux.NetDevices)) {
-		pointer := "/linux/netDevices/" + origin.Escape(name)
+		pointer := "/linux/netDevices/" + spec.EscapeToken(name)
 		_, has := j.namespace(specs.NetworkNamespace)
 		switch there, known := j.Interfaces[name]; {
 		case known && !there:

@@ -8,7 +8,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
-	"github.com/oci-pipeline/oci/bundle/origin"
+	"github.com/oci-pipeline/oci/conformance/spec"
 )
 
 const resourcesAt = "/linux/resources"
@@ -51,7 +51,7 @@ func (j *judge) resources() {
 		}
 	}
 	for _, device := range slices.Sorted(maps.Keys(r.Rdma)) {
-		pointer := "/rdma/" + origin.Escape(device)
+		pointer := "/rdma/" + spec.EscapeToken(device)
 		if j.controller("rdma", pointer, "", "") && j.Control.RDMA != nil && !j.Control.RDMA[device] {
 			j.refuse(resourcesAt+pointer, "a device of /sys/class/infiniband", ErrAbsent, "the RDMA device %q", device)
 		}
@@ -245,7 +245,7 @@ func (j *judge) network(n *specs.LinuxNetwork) {
 // unified judges the files that are to be written as they stand, which there are on a machine with v2 alone.
 func (j *judge) unified(files map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		pointer := resourcesAt + "/unified/" + origin.Escape(name)
+		pointer := resourcesAt + "/unified/" + spec.EscapeToken(name)
 		c, _, _ := strings.Cut(name, ".")
 		switch {
 		case j.Control.Version != "v2":

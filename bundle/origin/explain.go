@@ -7,6 +7,7 @@ import (
 
 	"github.com/oci-pipeline/oci/bundle"
 	"github.com/oci-pipeline/oci/bundle/internal/rawjson"
+	"github.com/oci-pipeline/oci/conformance/spec"
 )
 
 // Finding is a part of config.json as it is now, and where it comes from.
@@ -88,7 +89,7 @@ func compare(pointer string, v rawjson.Value, ours rawjson.Value, found *[]Findi
 		}
 	}
 	for _, m := range members {
-		if err := compare(pointer+"/"+Escape(m.Key), m.Value, like(usual, m, v.IsList()), found); err != nil {
+		if err := compare(pointer+"/"+spec.EscapeToken(m.Key), m.Value, like(usual, m, v.IsList()), found); err != nil {
 			return err
 		}
 	}
@@ -124,7 +125,7 @@ func (x *explainer) walk(pointer string, v rawjson.Value) error {
 			same = x.match(pointer, members)
 		}
 		for i, m := range members {
-			at := pointer + "/" + Escape(m.Key)
+			at := pointer + "/" + spec.EscapeToken(m.Key)
 			if e, ok := same[i]; ok {
 				x.tell(at, m.Value, e.From, e.Name, e.Pointer)
 			} else if err := x.walk(at, m.Value); err != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/oci-pipeline/oci/bundle/internal/rawjson"
+	"github.com/oci-pipeline/oci/conformance/spec"
 )
 
 // Kind is where a value comes from.
@@ -84,16 +85,11 @@ func (t *tracer) walk(pointer string, v rawjson.Value, m Mark) error {
 		return nil
 	}
 	for _, inner := range members {
-		if err := t.walk(pointer+"/"+Escape(inner.Key), inner.Value, m); err != nil {
+		if err := t.walk(pointer+"/"+spec.EscapeToken(inner.Key), inner.Value, m); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// Escape writes a key or an index as a reference token of a JSON pointer.
-func Escape(key string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
 }
 
 // At is the pointer of an element of a list.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/oci-pipeline/oci/bundle/internal/rawjson"
+	"github.com/oci-pipeline/oci/conformance/spec"
 )
 
 // Update gives the record of a config after an edit by flags: what another value has than before, or is new, comes from the flag that
@@ -95,7 +96,7 @@ func (u updater) members(pointer string, old, v rawjson.Value) (done bool, err e
 	var entries []Entry
 	inner := updater{u.was, u.by, &entries}
 	for _, m := range after {
-		if err := inner.split(pointer+"/"+Escape(m.Key), like(before, m, v.IsList()), m.Value); err != nil {
+		if err := inner.split(pointer+"/"+spec.EscapeToken(m.Key), like(before, m, v.IsList()), m.Value); err != nil {
 			return false, err
 		}
 	}
@@ -114,7 +115,7 @@ func valueAt(v rawjson.Value, pointer string) rawjson.Value {
 			pointer = "/" + rest
 		}
 		members, err := v.Members()
-		i := slices.IndexFunc(members, func(m rawjson.Member) bool { return Escape(m.Key) == token })
+		i := slices.IndexFunc(members, func(m rawjson.Member) bool { return spec.EscapeToken(m.Key) == token })
 		if err != nil || i < 0 {
 			return nil
 		}

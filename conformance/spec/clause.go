@@ -35,6 +35,14 @@ func (c Clause) String() string {
 	return s
 }
 
+// Citation is what an error ends with: " [" and "]" around String; "" for the zero Clause.
+func (c Clause) Citation() string {
+	if s := c.String(); s != "" {
+		return " [" + s + "]"
+	}
+	return ""
+}
+
 // URL is where the clause can be read; "" if the specification has no public address known here.
 func (c Clause) URL() string {
 	switch c.Spec {

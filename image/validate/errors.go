@@ -34,7 +34,7 @@ type Error struct {
 
 // Error gives "op subject: why [clause]".
 func (e *Error) Error() string {
-	return strings.TrimSpace(e.Op+" "+e.Subject) + ": " + e.Err.Error() + citation(e.Clause)
+	return strings.TrimSpace(e.Op+" "+e.Subject) + ": " + e.Err.Error() + e.Clause.Citation()
 }
 
 // Unwrap gives the cause.
@@ -61,7 +61,7 @@ func (p *Problem) Error() string {
 	case p.Pointer != "":
 		at += "#" + strings.ToValidUTF8(p.Pointer, "?")
 	}
-	return at + ": " + p.Err.Error() + citation(p.Clause)
+	return at + ": " + p.Err.Error() + p.Clause.Citation()
 }
 
 // Unwrap gives the cause.
@@ -87,43 +87,12 @@ func (ps Problems) Level(l spec.Level) Problems {
 // sort orders problems by place, as one reads: the members of a list by their number. What is of one place stays as it was.
 func (ps Problems) sort() {
 	slices.SortStableFunc(ps, func(a, b *Problem) int {
-		return cmp.Or(cmp.Compare(a.Where, b.Where), comparePointers(a.Pointer, b.Pointer))
+		return cmp.Or(cmp.Compare(a.Where, b.Where), spec.ComparePointers(a.Pointer, b.Pointer))
 	})
 }
 
-func comparePointers(x, y string) int {
-	for {
-		var i, j string
-		i, x, _ = strings.Cut(x, "/")
-		j, y, _ = strings.Cut(y, "/")
-		m, errM := strconv.Atoi(i)
-		n, errN := strconv.Atoi(j)
-		switch {
-		case i == j && (x == "" || y == ""):
-			return cmp.Compare(len(x), len(y))
-		case i == j:
-		case errM == nil && errN == nil && m != n:
-			return cmp.Compare(m, n)
-		default:
-			return strings.Compare(i, j)
-		}
-	}
-}
-
-func citation(c spec.Clause) string {
-	if s := c.String(); s != "" {
-		return " [" + s + "]"
-	}
-	return ""
-}
-
-// escape gives a reference token of a JSON pointer: RFC 6901 section 3.
-func escape(token string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(token, "~", "~0"), "/", "~1")
-}
-
 // under gives the pointer of a member of an object.
-func under(base, key string) string { return base + "/" + escape(key) }
+func under(base, key string) string { return base + "/" + spec.EscapeToken(key) }
 
 // at gives the pointer of an element of an array.
 func at(base string, index int) string { return base + "/" + strconv.Itoa(index) }
