@@ -149,7 +149,7 @@ func FuzzPatch(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b string) {
 		before, after := new(specs.Spec), new(specs.Spec)
 		if bundle.Decode([]byte(a), before) != nil || bundle.Decode([]byte(b), after) != nil {
-			t.Skip("no configs")
+			return // no configs
 		}
 		got, err := bundle.Patch([]byte(a), before, after)
 		if err != nil {
