@@ -22,27 +22,32 @@ func bundleWorks(ctx context.Context, o options) ([]work, func(), error) {
 	}
 	rootfs := filepath.Join(b.dir, rootfsOf)
 	return []work{
-		o.configWork("write a default config.json", "spec", map[string][]string{
+		o.configWork("write a default config.json", "spec", "", map[string][]string{
 			"oci": {o.oci, "spec", "--bundle", "."}, "crun": {"crun", "spec"}, "runc": {"runc", "spec"},
 		}, "crun", "runc"),
-		o.configWork("config.json of an image's config", "convert", map[string][]string{
+		o.configWork("config.json of an image's config", "convert", rootfs, map[string][]string{
 			"oci": {o.oci, "spec", "--from", "oci:" + one, "--bundle", "."}, "umoci": {"umoci", "raw", "runtime-config", "--image", one, "--rootfs", rootfs, "config.json"},
 		}, "umoci"),
 		// runtime-tools' validator has no row: it takes its schema from the network.
-		o.configWork("validate a bundle", "validate", map[string][]string{"oci": {o.oci, "validate", "bundle", b.dir}}),
+		o.configWork("validate a bundle", "validate", "", map[string][]string{"oci": {o.oci, "validate", "bundle", b.dir}}),
 	}, nil, nil
 }
 
 // rootfsOf is where a bundle has its root file system.
 const rootfsOf = "rootfs"
 
-// configWork is a work whose tools are commands, each run in an empty directory.
-func (o options) configWork(title, step string, argv map[string][]string, peers ...string) work {
+// configWork is a work whose tools are commands, each run in a directory that is empty, or has the root file system of a bundle.
+func (o options) configWork(title, step, rootfs string, argv map[string][]string, peers ...string) work {
 	w := work{title: title, steps: []string{step}, rounds: 30, quick: 8, memory: true, targets: map[string]string{step + "/oci": "<= 10 ms"}}
 	for _, name := range append([]string{"oci"}, peers...) {
 		args := argv[name]
 		w.tools = append(w.tools, tool{name: name, absent: absent(args[0]), once: func(ctx context.Context) ([]sample, error) {
 			return o.fresh(func(dir string) ([]sample, error) {
+				if rootfs != "" {
+					if err := os.Symlink(rootfs, filepath.Join(dir, rootfsOf)); err != nil {
+						return nil, err
+					}
+				}
 				cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 				cmd.Dir, cmd.Env = dir, append(os.Environ(), "OCI_ROOT="+filepath.Join(o.scratch, "store"))
 				return timedAll(cmd)
