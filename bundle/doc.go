@@ -21,8 +21,11 @@
 // Write replaces config.json by rename, so that a reader sees the old file or the new one. There
 // is no fsync: after a power failure a bundle is made again from its image.
 //
-// DefaultSpec is what `oci spec` prints and where bundle/convert starts: the namespaces, mounts,
-// capabilities, device rules, masked and read-only paths that Docker gives a container.
+// Patch and Remove change the text of a config, whoever wrote it: what they are not about stays as it was written, properties that
+// specs.Spec has no field for, the order of members and the spelling of numbers included.
+//
+// DefaultSpec is where bundle/convert starts: the namespaces, mounts, capabilities, device rules, masked and
+// read-only paths that Docker gives a container.
 //
 // The version that a config claims is the lowest that its fields need (MinVersion): runtimes
 // refuse a version newer than themselves even when they know every field that is used.

@@ -24,6 +24,12 @@
 //     replace what flags have set; --gpus N are the first N, as with Docker, where podman takes N for a name.
 //   - An init (package bundle/pid1, or a static program of the host) is two arguments and a mount of a file that the caller writes into the
 //     bundle. It is for the machine of the image; in an edit for that of the annotation org.opencontainers.image.architecture, else this one.
+//   - The namespace of another container is a path that the caller finds (NamespaceOf). Its host name is not changed. An id that the
+//     user namespace does not have is an error, also where an edit meets a namespace that is there.
+//   - An SELinux label is set only where one is asked for and SELinux is on, as the files would need one too; an AppArmor profile only
+//     by name: profiles are loaded by nobody here.
+//   - Edit does to a config that is there what Spec does to a new one, option by option, and nothing else; doing it twice is doing it
+//     once. A requirement that was broken before is not its business.
 //   - Hooks come from directories that the user names (HooksDirs), never from an image: its labels choose none (H-84).
 //   - The version claimed is the lowest that the fields need (bundle.MinVersion): "1.0.2", or
 //     "1.1.0" with the default seccomp profile, whose errnoRet came with that version.
